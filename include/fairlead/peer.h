@@ -1,0 +1,197 @@
+/*
+ * libfairlead: one peer connection (WebRTC's transport and media, without a browser).
+ *
+ * A peer finds the best route to another one (ICE, RFC 8445, with trickle, RFC 8838), protects it
+ * (DTLS-SRTP, RFC 5763 and 5764), and carries data channels (RFC 8831, 8832) and at most one
+ * outgoing video track (RTP/SAVPF). How descriptions and candidates reach the other side is the
+ * embedder's business.
+ *
+ * Threads: a peer belongs to the thread that created it. It has sockets of its own; the embedder
+ * watches one descriptor, fl_peer_fd(), calls fl_peer_dispatch() when it is readable, and then
+ * takes events until there are none. Nothing calls back.
+ *
+ * Ownership: strings and bytes in an event are borrowed until the next call on the same peer.
+ * Everything passed in is copied. Times are in microseconds unless a name says otherwise.
+ * Errors: 0 or a count, else negative; fl_error_text() makes a sentence of it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct fl_peer;
+struct fl_identity;
+
+#define FL_LABEL_MAX 255	     /* bytes of a channel's label */
+#define FL_CHANNEL_MESSAGE_MAX 65536 /* bytes of one message; what is longer is refused */
+#define FL_CHANNELS_MAX 64	     /* per peer */
+
+/* A DTLS key and self-signed certificate (ECDSA P-256), made once and shared by any number of
+ * peers. */
+int fl_identity_create(struct fl_identity **out);
+void fl_identity_destroy(
+	struct fl_identity *identity); /* NULL is fine; peers keep what they need */
+/* "sha-256 AB:CD:…" as in an SDP fingerprint attribute (RFC 8122); lives as long as the identity.
+ */
+const char *fl_identity_fingerprint(const struct fl_identity *identity);
+
+struct fl_ice_server {
+	const char *url; /* "stun:host:port"; "turn:…" is kept for relays */
+	const char *username, *credential;
+};
+
+enum fl_video_codec { FL_VIDEO_H264, FL_VIDEO_VP8 };
+
+struct fl_peer_config {
+	const struct fl_identity *identity; /* needed */
+	const struct fl_ice_server *ice_servers;
+	size_t n_ice_servers;
+	/* Outgoing video: codecs in order of preference; 0: no video. Used when answering an offer
+	 * that wants to receive video. */
+	const enum fl_video_codec *video_codecs;
+	size_t n_video_codecs;
+	uint32_t video_max_bps; /* 0: 8,000,000 */
+	bool loopback;		/* offer and use loopback addresses too (tests, same machine) */
+	uint16_t port_min, port_max; /* local UDP ports; 0, 0: any */
+};
+
+int fl_peer_create(const struct fl_peer_config *config, struct fl_peer **out);
+void fl_peer_destroy(struct fl_peer *peer); /* NULL is fine; sends DTLS close_notify */
+
+/* Readable (poll, epoll) when fl_peer_dispatch() has work. Belongs to the peer. */
+int fl_peer_fd(const struct fl_peer *peer);
+/* Handles what is due without waiting. 0, or negative when the peer is unusable. */
+int fl_peer_dispatch(struct fl_peer *peer);
+
+/* Starts as offerer: FL_EVENT_DESCRIPTION carries the offer at once, candidates trickle after it.
+ */
+int fl_peer_offer(struct fl_peer *peer);
+/* Starts as answerer, or, on a running peer, takes a restart offer: FL_EVENT_DESCRIPTION carries
+ * the answer. -EINVAL (FL_EMALFORMED inside) when the SDP cannot be used. */
+int fl_peer_answer(struct fl_peer *peer, const char *offer_sdp);
+/* The offerer's second step. */
+int fl_peer_accept(struct fl_peer *peer, const char *answer_sdp);
+/* One "candidate:…" line (with or without "a="); "" is end-of-candidates. Unusable ones are counted
+ * and ignored: 0. */
+int fl_peer_candidate(struct fl_peer *peer, const char *candidate);
+/* The offerer asks for an ICE restart: FL_EVENT_DESCRIPTION carries a new offer. */
+int fl_peer_restart(struct fl_peer *peer);
+/* Closes in order: FL_EVENT_CLOSED follows. */
+void fl_peer_close(struct fl_peer *peer);
+
+/* Only the fingerprint of the DTLS certificate in a description: "sha-256 AB:…" into dst. 0 or
+ * negative. */
+int fl_sdp_fingerprint(const char *sdp, char *dst, size_t cap);
+
+struct fl_channel_options {
+	bool unordered;
+	bool limited; /* then one of the two below applies (RFC 8831 §6.1) */
+	uint16_t max_retransmits;
+	uint16_t max_lifetime_ms; /* used when max_retransmits is 0 */
+};
+
+/* The channel's id (0…65534), usable at once: messages are queued until it is open. Negative:
+ * FL_EQUOTA … */
+int fl_channel_open(struct fl_peer *peer, const char *label,
+		    const struct fl_channel_options *options);
+/* 0, -EAGAIN when the channel's queue is full (FL_EVENT_WRITABLE follows), -EMSGSIZE, -ENOENT. */
+int fl_channel_send(struct fl_peer *peer, int channel, const void *data, size_t len, bool text);
+size_t fl_channel_buffered(const struct fl_peer *peer,
+			   int channel); /* bytes queued, not yet acknowledged to the queue */
+void fl_channel_close(struct fl_peer *peer, int channel); /* FL_EVENT_CHANNEL_CLOSED follows */
+
+/* One encoded frame: H.264 as Annex B, VP8 as is. capture_us: CLOCK_MONOTONIC. 0, -EAGAIN when the
+ * send queue is over its limit (the frame is dropped, a keyframe will be asked for), FL_ESTATE
+ * without video. */
+int fl_video_send(struct fl_peer *peer, const void *frame, size_t len, bool keyframe,
+		  uint64_t capture_us);
+
+enum fl_event_type {
+	FL_EVENT_NONE,
+	FL_EVENT_DESCRIPTION,  /* text: SDP to bring to the other side */
+	FL_EVENT_CANDIDATE,    /* text: "candidate:…"; "" when there are no more */
+	FL_EVENT_CONNECTED,    /* DTLS done: channels and video can flow */
+	FL_EVENT_ROUTE,	       /* the selected pair is new or changed: fl_peer_route() */
+	FL_EVENT_DISCONNECTED, /* the route fell silent; still trying. FL_EVENT_ROUTE when it is
+				  back */
+	FL_EVENT_CHANNEL_OPEN, /* channel, text: its label; opened by the other side, or our own is
+				  open now */
+	FL_EVENT_CHANNEL_DATA, /* channel, data, len, is_text */
+	FL_EVENT_CHANNEL_CLOSED, /* channel */
+	FL_EVENT_WRITABLE,	 /* channel: its queue fell below half */
+	FL_EVENT_VIDEO_READY,	 /* codec: negotiated, frames may be sent */
+	FL_EVENT_VIDEO_KEYFRAME, /* the next frame must be a key frame (PLI, FIR, loss) */
+	FL_EVENT_VIDEO_RATE,	 /* rate_bps: aim at this */
+	FL_EVENT_CLOSED,	 /* the other side closed, or fl_peer_close() finished */
+	FL_EVENT_FAILED,	 /* text: which step failed, as a sentence; err: the code */
+};
+
+struct fl_event {
+	enum fl_event_type type;
+	int channel;
+	bool is_text, remote; /* remote: the channel was opened by the other side */
+	const char *text;
+	const uint8_t *data;
+	size_t len;
+	enum fl_video_codec codec;
+	uint32_t rate_bps;
+	int err;
+};
+
+/* True and *event, or false when there are none. */
+bool fl_peer_next_event(struct fl_peer *peer, struct fl_event *event);
+
+enum fl_route_method { FL_ROUTE_NONE, FL_ROUTE_LOCAL, FL_ROUTE_PUNCHED, FL_ROUTE_RELAYED };
+enum fl_candidate_type {
+	FL_CANDIDATE_HOST,
+	FL_CANDIDATE_SRFLX,
+	FL_CANDIDATE_PRFLX,
+	FL_CANDIDATE_RELAY
+};
+enum fl_pair_state {
+	FL_PAIR_FROZEN,
+	FL_PAIR_WAITING,
+	FL_PAIR_IN_PROGRESS,
+	FL_PAIR_SUCCEEDED,
+	FL_PAIR_FAILED
+};
+
+struct fl_candidate {
+	enum fl_candidate_type type;
+	char address[64]; /* IP as text */
+	uint16_t port;
+};
+
+struct fl_pair {
+	struct fl_candidate local, remote;
+	enum fl_pair_state state;
+	uint32_t sent, answered;
+	uint32_t rtt_us; /* of the latest check, 0: none answered */
+};
+
+#define FL_ROUTE_PAIRS_MAX 64
+
+struct fl_route {
+	enum fl_route_method method;
+	uint32_t rtt_us, setup_us; /* setup: from offer or answer to the selected pair */
+	char reason[256];	   /* one sentence for people */
+	struct fl_pair pair;	   /* the selected one */
+	struct fl_pair tried[FL_ROUTE_PAIRS_MAX];
+	size_t n_tried;
+};
+
+/* What is known now; method FL_ROUTE_NONE while there is no pair. */
+void fl_peer_route(const struct fl_peer *peer, struct fl_route *out);
+
+const char *fl_route_method_name(enum fl_route_method method);	 /* "local" … */
+const char *fl_candidate_type_name(enum fl_candidate_type type); /* "host" … */
+const char *fl_error_text(int err);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,76 @@
+/*
+ * A byte stream with the same calls whatever carries it: TCP, TLS over TCP, a socketpair. It owns
+ * its descriptor and two bounded queues. Writes are queued and sent as the socket takes them;
+ * reading can be paused, so that a slow consumer slows the sender down.
+ *
+ * Life: created connecting or accepted → on_open (handshake done) → on_read … → on_close exactly
+ * once, with the reason, unless stream_destroy() came first. All functions run in the loop. A
+ * stream may be destroyed from inside any of its own functions.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "io/loop.h"
+#include "io/tls.h"
+
+struct stream;
+
+struct stream_handler {
+	void (*on_open)(void *arg);
+	/* in holds all bytes that have arrived and not been consumed; consume with buf_consume().
+	 */
+	void (*on_read)(void *arg, struct buf *in);
+	/* The write queue fell below half of its maximum after stream_write() had reported it full.
+	 * May be NULL. */
+	void (*on_drain)(void *arg);
+	/* 0: the other side closed in good order; else a negative error. */
+	void (*on_close)(void *arg, int err);
+};
+
+struct stream_config {
+	size_t read_max;	 /* most unconsumed bytes; reaching it pauses reading. 0: 256 KiB */
+	size_t write_max;	 /* most queued bytes. 0: 1 MiB */
+	usec_t open_timeout_us;	 /* connect and handshake together; 0: 10 s; then
+				    on_close(-ETIMEDOUT) */
+	struct tls_context *tls; /* NULL: plain. Kept referenced while the stream lives */
+	const char *server_name; /* TLS client: SNI and certificate check */
+};
+
+/* Connects to one address. 0 and *out, or negative; later failures come as on_close. */
+int stream_connect(struct loop *loop, const struct addr *to, const struct stream_config *config,
+		   const struct stream_handler *handler, void *arg,
+		   struct stream **out) FL_WARN_UNUSED;
+
+/* Takes fd over (also on failure): an accepted or otherwise connected stream socket. */
+int stream_adopt(struct loop *loop, int fd, const struct stream_config *config,
+		 const struct stream_handler *handler, void *arg,
+		 struct stream **out) FL_WARN_UNUSED;
+
+void stream_destroy(
+	struct stream *s); /* NULL is fine; drops what is queued; no on_close after it */
+
+/* All or nothing. 0, FL_EQUOTA (the queue would exceed its maximum: wait for on_drain), -ENOMEM,
+ * -EPIPE. */
+int stream_write(struct stream *s, struct span data) FL_WARN_UNUSED;
+
+/* Sends what is queued, then closes; on_close(0) follows. */
+void stream_close(struct stream *s);
+
+void stream_pause_read(struct stream *s, bool pause);
+size_t stream_queued(const struct stream *s); /* bytes not yet handed to the kernel */
+bool stream_remote(const struct stream *s, struct addr *out);
+bool stream_local(const struct stream *s, struct addr *out);
+struct tls_session *stream_tls(const struct stream *s); /* NULL when plain */
+
+/* Text of the last TLS error, or NULL; valid until the next call. For messages after
+ * on_close(FL_ETLS). */
+const char *stream_error_text(const struct stream *s);
+
+/* A listening TCP socket (IPv6 ones are dual-stack off). port 0: the kernel chooses. */
+struct listener;
+int listener_create(struct loop *loop, const struct addr *at,
+		    void (*on_accept)(void *arg, int fd, const struct addr *from), void *arg,
+		    struct listener **out) FL_WARN_UNUSED;
+void listener_destroy(struct listener *l);
+struct addr listener_addr(const struct listener *l);

@@ -1,0 +1,38 @@
+/*
+ * TLS contexts (OpenSSL): certificate and key for a server, trust for a client. TLS 1.2 and 1.3
+ * only. Reference counted, because a reload replaces a context while streams still use the old one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+#include "base/util.h"
+
+struct tls_context;
+struct tls_session; /* one connection's; belongs to its stream */
+
+/* alpn: NULL-terminated list of protocols in order of preference, or NULL. why gets a sentence. */
+int tls_server_create(const char *cert_file, const char *key_file, const char *const *alpn,
+		      struct tls_context **out, char why[256]) FL_WARN_UNUSED;
+
+enum tls_verify {
+	TLS_VERIFY_FULL, /* system store plus ca_file */
+	TLS_VERIFY_NONE, /* the caller checks tls_session_peer_key() or authenticates inside */
+};
+int tls_client_create(const char *ca_file, enum tls_verify verify, const char *const *alpn,
+		      struct tls_context **out, char why[256]) FL_WARN_UNUSED;
+
+struct tls_context *tls_context_ref(struct tls_context *c);
+void tls_context_unref(struct tls_context *c); /* NULL is fine */
+
+/* SHA-256 of the peer certificate's DER and of its SubjectPublicKeyInfo; false when there is none.
+ */
+bool tls_session_peer_fingerprint(const struct tls_session *s, uint8_t cert[32], uint8_t spki[32]);
+/* Issuer's common name or organisation as text; "" when unknown. Hostile text. */
+void tls_session_issuer(const struct tls_session *s, char *dst, size_t cap);
+/* X509_V_OK (0) or the verification error and its text, also with TLS_VERIFY_NONE. */
+long tls_session_verify_result(const struct tls_session *s, const char **text);
+const char *tls_session_alpn(const struct tls_session *s); /* "" when none */
+const char *tls_session_version(const struct tls_session *s);

@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest';
+import { devicePath, pageOf } from './router';
+
+it('finds pages by address', () => {
+	expect(pageOf('/')).toEqual({ page: 'devices' });
+	expect(pageOf('/devices')).toEqual({ page: 'devices' });
+	expect(pageOf('/sign-in')).toEqual({ page: 'sign-in' });
+	expect(pageOf('/audit/')).toEqual({ page: 'audit' });
+	expect(pageOf('/nothing')).toEqual({ page: 'not-found' });
+	expect(pageOf('/devices/a/b')).toEqual({ page: 'not-found' });
+});
+it('carries any device id through an address', () => {
+	for (const id of ['d1', 'a/b', '50%', '../x', '<x>']) expect(pageOf(devicePath(id))).toEqual({ page: 'device', id });
+	expect(pageOf('/devices/%E0%A4%A')).toEqual({ page: 'not-found' });
+});

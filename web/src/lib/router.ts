@@ -1,0 +1,50 @@
+// Pages are addresses. A plain click on <Link> changes the address without loading the page again.
+import { Store } from './store';
+
+export type Page =
+	| { page: 'sign-in' }
+	| { page: 'devices' }
+	| { page: 'device'; id: string }
+	| { page: 'audit' }
+	| { page: 'settings' }
+	| { page: 'not-found' };
+
+export interface Place {
+	path: string;
+	search: string;
+}
+
+const here = (): Place => ({ path: location.pathname, search: location.search });
+export const place = new Store<Place>(typeof location === 'undefined' ? { path: '/', search: '' } : here());
+if (typeof window !== 'undefined') window.addEventListener('popstate', () => place.set(here()));
+
+export function pageOf(path: string): Page {
+	const parts = path.split('/').filter(Boolean);
+	if (parts.length === 0 || (parts.length === 1 && parts[0] === 'devices')) return { page: 'devices' };
+	if (parts.length === 2 && parts[0] === 'devices') {
+		try {
+			return { page: 'device', id: decodeURIComponent(parts[1]!) };
+		} catch {
+			return { page: 'not-found' };
+		}
+	}
+	if (parts.length === 1 && (parts[0] === 'sign-in' || parts[0] === 'audit' || parts[0] === 'settings')) return { page: parts[0] };
+	return { page: 'not-found' };
+}
+
+export function navigate(to: string, how: 'push' | 'replace' = 'push'): void {
+	if (how === 'replace') history.replaceState(null, '', to);
+	else if (to !== location.pathname + location.search) history.pushState(null, '', to);
+	place.set(here());
+}
+
+export const devicePath = (id: string): string => `/devices/${encodeURIComponent(id)}`;
+
+/** Changes one parameter of the address (filters live there); an empty value removes it. */
+export function setParameter(name: string, value: string): void {
+	const parameters = new URLSearchParams(location.search);
+	if (value) parameters.set(name, value);
+	else parameters.delete(name);
+	const search = parameters.toString();
+	navigate(location.pathname + (search ? `?${search}` : ''), 'replace');
+}

@@ -1,0 +1,21 @@
+import '@fontsource-variable/inter/wght.css';
+import './styles/tokens.css';
+import { createRoot } from 'react-dom/client';
+import { App } from './app';
+import { begin, takeCode } from './lib/account';
+import { applyTheme } from './lib/prefs';
+import { loadLanguage } from './text';
+
+const code = takeCode();
+applyTheme();
+const asked = begin(code);
+let language: string | null = null;
+try {
+	language = localStorage.getItem('fairlead.language');
+} catch {
+	// storage is switched off
+}
+void loadLanguage(language).then(async () => {
+	createRoot(document.getElementById('root')!).render(<App />);
+	await asked;
+});

@@ -1,0 +1,390 @@
+#include "proto/stun/stun.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "base/ct.h"
+#include "base/err.h"
+
+#define SHA1_LEN 20
+#define ATTR_HEADER_LEN 4
+#define INTEGRITY_LEN (ATTR_HEADER_LEN + SHA1_LEN)
+#define FINGERPRINT_LEN (ATTR_HEADER_LEN + 4)
+#define FINGERPRINT_XOR 0x5354554Eu /* "STUN", §14.7 */
+
+#define FAMILY_V4 1
+#define FAMILY_V6 2
+
+bool stun_is_message(struct span data)
+{
+	struct reader r = reader_of(data);
+	uint16_t type = reader_u16(&r), len = reader_u16(&r);
+	uint32_t magic = reader_u32(&r);
+
+	return data.len >= STUN_HEADER_LEN && type < 0x4000 && magic == STUN_MAGIC &&
+	       len % 4 == 0 && len == data.len - STUN_HEADER_LEN;
+}
+
+/* The class bits stand inside the method (§5): M11…M7 C1 M6…M4 C0 M3…M0. */
+static uint16_t type_join(enum stun_class class, uint16_t method)
+{
+	return (uint16_t)((method & 0x000F) | (method & 0x0070) << 1 | (method & 0x0F80) << 2 |
+			  (class & 1) << 4 | (class & 2) << 7);
+}
+
+static void type_split(uint16_t type, enum stun_class *class, uint16_t *method)
+{
+	*class = (enum stun_class)((type >> 4 & 1) | (type >> 7 & 2));
+	*method = (uint16_t)((type & 0x000F) | (type >> 1 & 0x0070) | (type >> 2 & 0x0F80));
+}
+
+static int parse_attrs(struct reader *r, struct stun_msg *m)
+{
+	bool sealed = false;
+
+	while (reader_left(r) > 0) {
+		struct stun_attr a = { .at = (uint32_t)(m->raw.len - reader_left(r)) };
+		size_t len;
+
+		a.type = reader_u16(r);
+		len = reader_u16(r);
+		a.value = reader_bytes(r, len);
+		reader_skip(r, (4 - len % 4) % 4);
+		if (reader_failed(r))
+			return FL_EMALFORMED;
+		if (sealed && a.type != STUN_FINGERPRINT)
+			continue; /* §14.5: not covered, so ignored */
+		if (m->n_attrs == STUN_ATTRS_MAX)
+			return FL_EMALFORMED;
+		m->attrs[m->n_attrs++] = a;
+		sealed = sealed || a.type == STUN_MESSAGE_INTEGRITY;
+	}
+	return reader_failed(r) ? FL_EMALFORMED : 0;
+}
+
+int stun_parse(struct span data, struct stun_msg *out)
+{
+	struct reader r = reader_of(data);
+
+	out->n_attrs = 0;
+	out->raw = data;
+	if (!stun_is_message(data))
+		return FL_EMALFORMED;
+	type_split(reader_u16(&r), &out->class, &out->method);
+	reader_skip(&r, 6); /* length and cookie were seen above */
+	reader_copy(&r, out->tid, sizeof(out->tid));
+	return parse_attrs(&r, out);
+}
+
+const struct stun_attr *stun_find(const struct stun_msg *m, uint16_t type)
+{
+	for (size_t i = 0; i < m->n_attrs; i++)
+		if (m->attrs[i].type == type)
+			return &m->attrs[i];
+	return NULL;
+}
+
+bool stun_get(const struct stun_msg *m, uint16_t type, struct span *value)
+{
+	const struct stun_attr *a = stun_find(m, type);
+
+	*value = a ? a->value : (struct span){ 0 };
+	return a != NULL;
+}
+
+bool stun_get_flag(const struct stun_msg *m, uint16_t type)
+{
+	return stun_find(m, type) != NULL;
+}
+
+bool stun_get_u32(const struct stun_msg *m, uint16_t type, uint32_t *value)
+{
+	const struct stun_attr *a = stun_find(m, type);
+	struct reader r = reader_of(a ? a->value : (struct span){ 0 });
+
+	*value = reader_u32(&r);
+	return reader_done(&r);
+}
+
+bool stun_get_u64(const struct stun_msg *m, uint16_t type, uint64_t *value)
+{
+	const struct stun_attr *a = stun_find(m, type);
+	struct reader r = reader_of(a ? a->value : (struct span){ 0 });
+
+	*value = reader_u64(&r);
+	return reader_done(&r);
+}
+
+bool stun_get_addr(const struct stun_msg *m, uint16_t type, struct addr *value)
+{
+	const struct stun_attr *a = stun_find(m, type);
+	struct reader r = reader_of(a ? a->value : (struct span){ 0 });
+	uint8_t family;
+
+	*value = (struct addr){ 0 };
+	reader_skip(&r, 1);
+	family = reader_u8(&r);
+	value->port = reader_u16(&r);
+	if (family == FAMILY_V4) {
+		value->family = ADDR_V4;
+		reader_copy(&r, value->ip, 4);
+	} else if (family == FAMILY_V6) {
+		value->family = ADDR_V6;
+		reader_copy(&r, value->ip, 16);
+	} else {
+		reader_fail(&r);
+	}
+	if (reader_done(&r))
+		return true;
+	*value = (struct addr){ 0 };
+	return false;
+}
+
+/* Port and IPv4 by the cookie, IPv6 by cookie and transaction id (§14.2). Its own inverse. */
+static void xor_addr(struct addr *a, const uint8_t tid[STUN_TID_LEN])
+{
+	uint8_t mask[4 + STUN_TID_LEN];
+	struct writer w = writer_of(mask, sizeof(mask));
+	size_t len = a->family == ADDR_V4 ? 4 : 16;
+
+	writer_u32(&w, STUN_MAGIC);
+	writer_bytes(&w, tid, STUN_TID_LEN);
+	a->port ^= STUN_MAGIC >> 16;
+	for (size_t i = 0; i < len; i++)
+		a->ip[i] ^= mask[i];
+}
+
+bool stun_get_xor_addr(const struct stun_msg *m, uint16_t type, struct addr *value)
+{
+	if (!stun_get_addr(m, type, value))
+		return false;
+	xor_addr(value, m->tid);
+	return true;
+}
+
+bool stun_get_error(const struct stun_msg *m, uint16_t *code, struct span *reason)
+{
+	const struct stun_attr *a = stun_find(m, STUN_ERROR_CODE);
+	struct reader r = reader_of(a ? a->value : (struct span){ 0 });
+	unsigned hundreds, rest;
+
+	reader_skip(&r, 2);
+	hundreds = reader_u8(&r) & 7;
+	rest = reader_u8(&r);
+	*reason = reader_rest(&r);
+	*code = (uint16_t)(hundreds * 100 + rest);
+	return !reader_failed(&r) && hundreds >= 3 && hundreds <= 6 && rest < 100;
+}
+
+static bool type_known(uint16_t type, const uint16_t *known, size_t n_known)
+{
+	if (type >= 0x8000 || type == STUN_MESSAGE_INTEGRITY || type == STUN_ERROR_CODE ||
+	    type == STUN_UNKNOWN_ATTRIBUTES || type == STUN_USERNAME)
+		return true;
+	for (size_t i = 0; i < n_known; i++)
+		if (known[i] == type)
+			return true;
+	return false;
+}
+
+size_t stun_unknown(const struct stun_msg *m, const uint16_t *known, size_t n_known, uint16_t *out,
+		    size_t cap)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_attrs && n < cap; i++)
+		if (!type_known(m->attrs[i].type, known, n_known))
+			out[n++] = m->attrs[i].type;
+	return n;
+}
+
+/* The first bytes of a message with a length field as if it ended with_end bytes in. */
+static size_t copy_with_length(uint8_t *dst, size_t cap, struct span head, size_t with_end)
+{
+	struct writer w = writer_of(dst, cap);
+
+	writer_span_put(&w, head);
+	writer_patch_u16(&w, 2, (uint16_t)(with_end - STUN_HEADER_LEN));
+	assert(!writer_failed(&w));
+	return writer_len(&w);
+}
+
+/* HMAC-SHA1 over what precedes MESSAGE-INTEGRITY (§14.5). False only when libcrypto fails. */
+static bool integrity_of(struct span head, struct span key, uint8_t mac[SHA1_LEN])
+{
+	uint8_t copy[STUN_INTEGRITY_MAX];
+	size_t len = copy_with_length(copy, sizeof(copy), head, head.len + INTEGRITY_LEN);
+	unsigned mac_len = 0;
+
+	return HMAC(EVP_sha1(), key.ptr, (int)key.len, copy, len, mac, &mac_len) &&
+	       mac_len == SHA1_LEN;
+}
+
+int stun_check_integrity(const struct stun_msg *m, struct span key)
+{
+	const struct stun_attr *a = stun_find(m, STUN_MESSAGE_INTEGRITY);
+	uint8_t mac[SHA1_LEN];
+
+	if (!a)
+		return -ENOENT;
+	if (a->at > STUN_INTEGRITY_MAX)
+		return FL_EQUOTA;
+	if (a->value.len != SHA1_LEN || !integrity_of(span_of(m->raw.ptr, a->at), key, mac) ||
+	    !ct_equal(a->value, span_of(mac, sizeof(mac))))
+		return FL_EUNAUTHENTICATED;
+	return 0;
+}
+
+/* CRC-32 as in ITU V.42, four bits at a time: small table, short messages. */
+static uint32_t crc32_add(uint32_t crc, struct span s)
+{
+	static const uint32_t nibble[16] = {
+		0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
+		0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C,
+		0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C,
+	};
+
+	for (size_t i = 0; i < s.len; i++) {
+		crc ^= s.ptr[i];
+		crc = crc >> 4 ^ nibble[crc & 15];
+		crc = crc >> 4 ^ nibble[crc & 15];
+	}
+	return crc;
+}
+
+/* Over what precedes FINGERPRINT, with a length field that ends with it (§14.7). */
+static uint32_t fingerprint_of(struct span head)
+{
+	uint8_t start[4];
+	uint32_t crc;
+
+	copy_with_length(start, sizeof(start), span_of(head.ptr, sizeof(start)),
+			 head.len + FINGERPRINT_LEN);
+	crc = crc32_add(UINT32_MAX, span_of(start, sizeof(start)));
+	crc = crc32_add(crc, span_of(head.ptr + sizeof(start), head.len - sizeof(start)));
+	return ~crc ^ FINGERPRINT_XOR;
+}
+
+int stun_check_fingerprint(const struct stun_msg *m)
+{
+	const struct stun_attr *a = stun_find(m, STUN_FINGERPRINT);
+	uint32_t value;
+
+	if (!a)
+		return -ENOENT;
+	if (!stun_get_u32(m, STUN_FINGERPRINT, &value) || a->at + FINGERPRINT_LEN != m->raw.len)
+		return FL_EMALFORMED;
+	return value == fingerprint_of(span_of(m->raw.ptr, a->at)) ? 0 : FL_EMALFORMED;
+}
+
+void stun_begin(struct stun_out *o, void *buf, size_t cap, enum stun_class class, uint16_t method,
+		const uint8_t tid[STUN_TID_LEN])
+{
+	o->w = writer_of(buf, FL_MIN(cap, (size_t)STUN_MESSAGE_MAX));
+	memcpy(o->tid, tid, STUN_TID_LEN);
+	writer_u16(&o->w, type_join(class, method));
+	writer_u16(&o->w, 0);
+	writer_u32(&o->w, STUN_MAGIC);
+	writer_bytes(&o->w, tid, STUN_TID_LEN);
+}
+
+static void put_header(struct stun_out *o, uint16_t type, size_t len)
+{
+	if (len > UINT16_MAX)
+		writer_fail(&o->w);
+	writer_u16(&o->w, type);
+	writer_u16(&o->w, (uint16_t)len);
+}
+
+void stun_put(struct stun_out *o, uint16_t type, struct span value)
+{
+	put_header(o, type, value.len);
+	writer_span_put(&o->w, value);
+	writer_zeros(&o->w, (4 - value.len % 4) % 4);
+}
+
+void stun_put_u32(struct stun_out *o, uint16_t type, uint32_t value)
+{
+	put_header(o, type, 4);
+	writer_u32(&o->w, value);
+}
+
+void stun_put_u64(struct stun_out *o, uint16_t type, uint64_t value)
+{
+	put_header(o, type, 8);
+	writer_u64(&o->w, value);
+}
+
+void stun_put_flag(struct stun_out *o, uint16_t type)
+{
+	put_header(o, type, 0);
+}
+
+void stun_put_addr(struct stun_out *o, uint16_t type, const struct addr *value)
+{
+	size_t len = value->family == ADDR_V4 ? 4 : 16;
+
+	assert(value->family != ADDR_NONE);
+	put_header(o, type, 4 + len);
+	writer_u8(&o->w, 0);
+	writer_u8(&o->w, value->family == ADDR_V4 ? FAMILY_V4 : FAMILY_V6);
+	writer_u16(&o->w, value->port);
+	writer_bytes(&o->w, value->ip, len);
+}
+
+void stun_put_xor_addr(struct stun_out *o, uint16_t type, const struct addr *value)
+{
+	struct addr a = *value;
+
+	xor_addr(&a, o->tid);
+	stun_put_addr(o, type, &a);
+}
+
+void stun_put_error(struct stun_out *o, uint16_t code, const char *reason)
+{
+	size_t len = strlen(reason);
+
+	assert(code >= 300 && code < 700);
+	put_header(o, STUN_ERROR_CODE, 4 + len);
+	writer_u16(&o->w, 0);
+	writer_u8(&o->w, (uint8_t)(code / 100));
+	writer_u8(&o->w, (uint8_t)(code % 100));
+	writer_str(&o->w, reason);
+	writer_zeros(&o->w, (4 - len % 4) % 4);
+}
+
+void stun_put_unknown(struct stun_out *o, const uint16_t *types, size_t n)
+{
+	put_header(o, STUN_UNKNOWN_ATTRIBUTES, 2 * n);
+	for (size_t i = 0; i < n; i++)
+		writer_u16(&o->w, types[i]);
+	writer_zeros(&o->w, n % 2 * 2);
+}
+
+void stun_put_integrity(struct stun_out *o, struct span key)
+{
+	uint8_t mac[SHA1_LEN];
+
+	if (writer_failed(&o->w) || writer_len(&o->w) > STUN_INTEGRITY_MAX ||
+	    !integrity_of(writer_span(&o->w), key, mac)) {
+		writer_fail(&o->w);
+		return;
+	}
+	stun_put(o, STUN_MESSAGE_INTEGRITY, span_of(mac, sizeof(mac)));
+}
+
+void stun_put_fingerprint(struct stun_out *o)
+{
+	if (!writer_failed(&o->w))
+		stun_put_u32(o, STUN_FINGERPRINT, fingerprint_of(writer_span(&o->w)));
+}
+
+int stun_end(struct stun_out *o)
+{
+	if (writer_failed(&o->w))
+		return FL_EQUOTA;
+	writer_patch_u16(&o->w, 2, (uint16_t)(writer_len(&o->w) - STUN_HEADER_LEN));
+	return (int)writer_len(&o->w);
+}

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/pktq.h"
 #include "base/text.h"
 #include "base/usec.h"
 #include "base/wire.h"
@@ -339,6 +340,40 @@ static void test_log(void **state)
 	assert_int_equal(held, 1);
 }
 
+static void test_pktq(void **state)
+{
+	struct pktq q = PKTQ_INIT(64 * 1024);
+	uint8_t byte[3000];
+	struct span out;
+	uint32_t tag;
+	unsigned in = 0, taken = 0;
+
+	/* in and out at different speeds, so that moving and growing both happen */
+	while (taken < 5000) {
+		memset(byte, (int)(in & 0xff), sizeof(byte));
+		while (pktq_push(&q, in, span_of(byte, in % sizeof(byte))) == 0) {
+			in++;
+			memset(byte, (int)(in & 0xff), sizeof(byte));
+		}
+		for (unsigned i = 0; i < 7; i++) {
+			assert_true(pktq_pop(&q, &tag, &out));
+			assert_int_equal(tag, taken);
+			assert_int_equal(out.len, taken % sizeof(byte));
+			for (size_t k = 0; k < out.len; k++)
+				assert_int_equal(out.ptr[k], taken & 0xff);
+			taken++;
+		}
+	}
+	assert_int_equal(pktq_push(&q, 0, span_of(byte, 64 * 1024)), FL_EQUOTA);
+	pktq_clear(&q);
+	assert_false(pktq_pop(&q, &tag, &out));
+	memset(pktq_reserve(&q, 100), 1, 100);
+	assert_true(pktq_empty(&q));
+	pktq_commit(&q, 9, 10);
+	assert_true(pktq_peek(&q, &tag, &out) && tag == 9 && out.len == 10);
+	pktq_finish(&q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +381,7 @@ int main(void)
 		TEST(test_reader_sub_too_long),
 		TEST(test_writer),
 		TEST(test_buf),
+		TEST(test_pktq),
 		TEST(test_map),
 		TEST(test_list),
 		TEST(test_addr_range),

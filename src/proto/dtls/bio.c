@@ -1,0 +1,73 @@
+#include "proto/dtls/bio.h"
+
+#include "proto/dtls/dtls.h"
+
+static int bio_write(BIO *bio, const char *data, int len)
+{
+	struct dtls_bio *b = BIO_get_data(bio);
+
+	/* a full queue loses the datagram, as a network would; OpenSSL repeats its flight */
+	if (pktq_push(b->out, 0, span_of(data, (size_t)len)) < 0)
+		b->dropped++;
+	else
+		b->written++;
+	return len;
+}
+
+static int bio_read(BIO *bio, char *dst, int cap)
+{
+	struct dtls_bio *b = BIO_get_data(bio);
+	size_t n = FL_MIN(b->in.len, (size_t)cap);
+
+	BIO_clear_retry_flags(bio);
+	if (n == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	memcpy(dst, b->in.ptr, n); /* what does not fit is lost, as with a socket */
+	b->in = (struct span){ NULL, 0 };
+	return (int)n;
+}
+
+static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
+{
+	switch (cmd) {
+	case BIO_CTRL_FLUSH:
+		return 1;
+	case BIO_CTRL_DGRAM_QUERY_MTU:
+	case BIO_CTRL_DGRAM_GET_FALLBACK_MTU:
+		return DTLS_LINK_MTU;
+	default: /* no overhead, no time-out, nothing pending */
+		return 0;
+	}
+}
+
+static BIO_METHOD *method(void)
+{
+	static BIO_METHOD *m; /* constant once made; kept for the life of the process */
+
+	if (!m) {
+		BIO_METHOD *made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+						"datagrams");
+
+		if (!made || !BIO_meth_set_write(made, bio_write) ||
+		    !BIO_meth_set_read(made, bio_read) || !BIO_meth_set_ctrl(made, bio_ctrl)) {
+			BIO_meth_free(made);
+			return NULL;
+		}
+		m = made;
+	}
+	return m;
+}
+
+BIO *dtls_bio_create(struct dtls_bio *state)
+{
+	BIO_METHOD *m = method();
+	BIO *bio = m ? BIO_new(m) : NULL;
+
+	if (!bio)
+		return NULL;
+	BIO_set_data(bio, state);
+	BIO_set_init(bio, 1);
+	return bio;
+}

@@ -1,0 +1,17 @@
+/* Inside proto/dtls: an OpenSSL BIO that keeps packet boundaries. A read takes one whole datagram,
+ * a write makes one. */
+#pragma once
+
+#include <openssl/bio.h>
+
+#include "base/pktq.h"
+#include "base/span.h"
+
+struct dtls_bio {
+	struct span in; /* the datagram being fed, or empty */
+	struct pktq *out;
+	uint64_t written, dropped;
+};
+
+/* NULL when there is no memory. The BIO borrows state, which must outlive it. */
+BIO *dtls_bio_create(struct dtls_bio *state);

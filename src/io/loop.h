@@ -34,8 +34,9 @@ void loop_stop(struct loop *loop);
 /* One turn that waits at most timeout_us (USEC_NEVER: as long as it takes). 0 or negative errno. */
 int loop_turn(struct loop *loop, usec_t timeout_us);
 
-/* Pollable by a foreign loop: readable when loop_turn(loop, 0) has something to do. */
-int loop_fd(const struct loop *loop);
+/* Pollable by a foreign loop: readable when loop_turn(loop, 0) has something to do. Negative: no
+ * descriptor. */
+int loop_fd(struct loop *loop);
 
 struct loop_watch {
 	struct loop *loop;
@@ -76,8 +77,18 @@ struct loop_deferred {
 };
 void loop_defer(struct loop *loop, struct loop_deferred *d, void (*fn)(void *arg), void *arg);
 
-/* From any thread: fn(arg) runs in the loop's thread. -ENOMEM or 0. */
+/* From any thread while the loop lives: fn(arg) runs in the loop's thread. 0 or -ENOMEM. */
 int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg) FL_WARN_UNUSED;
+
+/*
+ * The same for a thread that may outlive the loop: take a poster in the loop's thread, hand it to
+ * the other one, which puts it back. Posting to a loop that is gone is -ESHUTDOWN: nothing will
+ * run.
+ */
+struct loop_poster;
+struct loop_poster *loop_poster_get(struct loop *loop);
+int loop_poster_post(struct loop_poster *p, void (*fn)(void *arg), void *arg) FL_WARN_UNUSED;
+void loop_poster_put(struct loop_poster *p); /* NULL is fine */
 
 /* Signals by signalfd; blocks the signal for the process. */
 struct loop_signal {

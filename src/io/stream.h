@@ -57,6 +57,7 @@ int stream_write(struct stream *s, struct span data) FL_WARN_UNUSED;
 /* Sends what is queued, then closes; on_close(0) follows. */
 void stream_close(struct stream *s);
 
+/* Ending a pause also calls on_read again with what is queued and was not consumed. */
 void stream_pause_read(struct stream *s, bool pause);
 size_t stream_queued(const struct stream *s); /* bytes not yet handed to the kernel */
 bool stream_remote(const struct stream *s, struct addr *out);

@@ -36,3 +36,19 @@ void tls_session_issuer(const struct tls_session *s, char *dst, size_t cap);
 long tls_session_verify_result(const struct tls_session *s, const char **text);
 const char *tls_session_alpn(const struct tls_session *s); /* "" when none */
 const char *tls_session_version(const struct tls_session *s);
+
+/*
+ * Below: for stream.c. A session works on a non-blocking descriptor that stays the stream's.
+ * The calls return 0 or a count, -EAGAIN (then tls_session_wants_write() tells for what),
+ * FL_ECLOSED for a close_notify, or FL_ETLS.
+ */
+int tls_session_create(struct tls_context *c, int fd, const char *server_name,
+		       struct tls_session **out) FL_WARN_UNUSED;
+void tls_session_destroy(struct tls_session *s);  /* NULL is fine */
+void tls_session_shutdown(struct tls_session *s); /* sends close_notify when it still can */
+int tls_session_handshake(struct tls_session *s) FL_WARN_UNUSED;
+int tls_session_read(struct tls_session *s, void *dst, size_t cap) FL_WARN_UNUSED;
+int tls_session_write(struct tls_session *s, const void *src, size_t len) FL_WARN_UNUSED;
+bool tls_session_wants_write(const struct tls_session *s);
+bool tls_session_pending(const struct tls_session *s);	    /* decrypted bytes wait inside */
+const char *tls_session_error(const struct tls_session *s); /* NULL: none */

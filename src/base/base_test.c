@@ -316,16 +316,18 @@ static void test_err(void **state)
 	assert_true(usec_sub(1, 2) == 0);
 }
 
+#define CAUGHT_MAX 4200
+
 static void catch_line(void *arg, enum log_level level, const char *line)
 {
 	(void)level;
-	strcpy(arg, line);
+	snprintf(arg, CAUGHT_MAX, "%s", line);
 }
 
 static void test_log(void **state)
 {
 	struct log_limit limit = { .period_us = 100, .burst = 2 };
-	char line[4200];
+	char line[CAUGHT_MAX];
 	unsigned held;
 
 	log_set_sink(catch_line, line);
@@ -377,22 +379,14 @@ static void test_pktq(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_reader),
-		TEST(test_reader_sub_too_long),
-		TEST(test_writer),
-		TEST(test_buf),
-		TEST(test_pktq),
-		TEST(test_map),
-		TEST(test_list),
-		TEST(test_addr_range),
-		TEST(test_addr_text),
-		TEST(test_addr_sockaddr),
-		TEST(test_base64),
-		TEST(test_hex),
-		TEST(test_utf8),
-		TEST(test_ct),
-		TEST(test_rng),
-		TEST(test_err),
+		TEST(test_reader),    TEST(test_reader_sub_too_long),
+		TEST(test_writer),    TEST(test_buf),
+		TEST(test_pktq),      TEST(test_map),
+		TEST(test_list),      TEST(test_addr_range),
+		TEST(test_addr_text), TEST(test_addr_sockaddr),
+		TEST(test_base64),    TEST(test_hex),
+		TEST(test_utf8),      TEST(test_ct),
+		TEST(test_rng),	      TEST(test_err),
 		TEST(test_log),
 	};
 

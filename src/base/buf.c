@@ -34,7 +34,7 @@ static int make_room(struct buf *b, size_t len)
 	mem = malloc(cap);
 	if (!mem)
 		return -ENOMEM;
-	if (b->len)
+	if (b->mem && b->len)
 		memcpy(mem, b->mem + b->start, b->len);
 	free(b->mem);
 	b->mem = mem;

@@ -320,7 +320,7 @@ static int parse_line(const struct opt *table, void *target, const char *where, 
 int opt_parse_text(const struct opt *table, void *target, const char *name, const char *text,
 		   size_t len, struct opt_error *error)
 {
-	FL_AUTOFREE char *copy = malloc(len + 1);
+	char *copy = malloc(len + 1);
 	int line_no = 1, err = 0;
 	char where[300];
 
@@ -333,9 +333,11 @@ int opt_parse_text(const struct opt *table, void *target, const char *name, cons
 		end = end ? end : copy + len;
 		snprintf(where, sizeof(where), "%.270s:%d", name, line_no);
 		if (memchr(line, 0, (size_t)(end - line)))
-			return fail(error, where, "has a zero byte");
-		err = parse_line(table, target, where, line, end, error);
+			err = fail(error, where, "has a zero byte");
+		else
+			err = parse_line(table, target, where, line, end, error);
 	}
+	free(copy);
 	return err;
 }
 

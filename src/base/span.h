@@ -24,7 +24,9 @@ static inline struct span span_str(const char *s)
 /* Plain comparison; for secrets use ct_equal() of base/ct.h. */
 static inline bool span_equal(struct span a, struct span b)
 {
-	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+	if (a.len != b.len)
+		return false;
+	return a.len == 0 || (a.ptr && b.ptr && memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 static inline bool span_is(struct span a, const char *s)

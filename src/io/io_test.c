@@ -400,7 +400,7 @@ static void make_certificate(char dir[32], char cert[64], char key[64])
 	X509_EXTENSION *names;
 	FILE *f;
 
-	strcpy(dir, "/tmp/fairlead-io-XXXXXX");
+	snprintf(dir, 32, "/tmp/fairlead-io-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(cert, 64, "%s/cert.pem", dir);
 	snprintf(key, 64, "%s/key.pem", dir);

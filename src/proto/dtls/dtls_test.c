@@ -328,7 +328,7 @@ static void test_fingerprint_text(void **state)
 	assert_memory_equal(fp, dtls_identity_fingerprint(id), sizeof(fp));
 	assert_int_equal(dtls_fingerprint_parse(span_of(text, strlen(text) - 1), fp),
 			 FL_EMALFORMED);
-	strcat(text, ":");
+	snprintf(text + strlen(text), 2, ":");
 	assert_int_equal(dtls_fingerprint_parse(span_str(text), fp), FL_EMALFORMED);
 	assert_int_equal(dtls_fingerprint_parse(span_str("sha-1 AB:CD"), fp), FL_EUNSUPPORTED);
 	assert_int_equal(dtls_fingerprint_parse(span_str("sha-256"), fp), FL_EMALFORMED);

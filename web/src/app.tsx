@@ -10,10 +10,11 @@ import { Heading, Link } from './parts/basics';
 import { Crumb, Shell } from './parts/shell';
 import Devices from './pages/devices';
 import { SignIn } from './pages/sign-in';
+import { loadDevicePage } from './lib/pages';
 import u from './styles/ui.module.css';
 import { t } from './text';
 
-const Device = lazy(() => import('./pages/device'));
+const Device = lazy(loadDevicePage);
 const Audit = lazy(() => import('./pages/audit'));
 const Settings = lazy(() => import('./pages/settings'));
 const Overlays = lazy(() => import('./parts/overlays'));
@@ -36,7 +37,13 @@ function Pages() {
 	const title = { devices: t.devices.title, audit: t.audit.title, settings: t.settings.title, 'sign-in': '', 'not-found': t.notFound.title }[page.page];
 	return (
 		<Shell crumb={<Crumb><b>{title}</b></Crumb>}>
-			<Suspense fallback={<p className={u.wait}>{t.loading}</p>}>
+			<Suspense
+				fallback={
+					<main id="page">
+						<p className={u.wait}>{t.loading}</p>
+					</main>
+				}
+			>
 				{page.page === 'devices' && <Devices />}
 				{page.page === 'audit' && <Audit />}
 				{page.page === 'settings' && <Settings />}

@@ -10,7 +10,7 @@ import { useStore } from '../lib/store';
 import { open } from '../lib/overlay';
 import { Heading, Link, Name, Segments, Time } from '../parts/basics';
 import { EnrolCommand } from '../parts/enrol';
-import { warm } from '../session/warm';
+import { warm } from '../session/sessions';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
 import { moment, time } from '../text/format';

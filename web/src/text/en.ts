@@ -130,8 +130,8 @@ export const en = {
 		todayFailed: 'The sessions could not be loaded.',
 		you: 'You',
 		began: 'started a session',
-		endedAs: (reason: string) => `session ended: ${reason}`,
-		ended: 'session ended',
+		endedAs: (reason: string) => `had the session ended (${reason})`,
+		ended: 'ended the session',
 		tabs: 'Parts of this page',
 		tabScreen: 'Screen',
 		tabTools: 'Terminal',
@@ -196,12 +196,16 @@ export const en = {
 	} as Record<string, [string, string]>,
 	failureFrom: (code: string) => `Code: ${code}`,
 
+	// after the name of a person
 	endReason: {
-		user: 'by the console',
-		lost: 'connection lost',
-		offline: 'device went offline',
-		policy: 'by the device’s policy',
-		forget: 'device removed',
+		user: 'ended the session',
+		lost: 'lost the connection',
+		offline: 'was cut off: the device went offline',
+		policy: 'was cut off by the device’s policy',
+		forget: 'was cut off: the device was removed',
+		refused: 'refused a false answer',
+		'no-answer': 'got no answer',
+		'no-route': 'found no route',
 	} as Record<string, string>,
 	endedBy: {
 		device: 'The device ended the session.',

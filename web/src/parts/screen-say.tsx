@@ -1,0 +1,104 @@
+// What stands where the picture will be: the phases of connecting, or what went wrong and what to do about it.
+import { useEffect, useState } from 'react';
+import type { Device } from '../lib/api';
+import { visible } from '../lib/hostile';
+import { useStore } from '../lib/store';
+import type { Failure, PeerSession, Phase } from '../session/peer';
+import u from '../styles/ui.module.css';
+import { t } from '../text';
+import { moment } from '../text/format';
+import s from './screen-view.module.css';
+
+const STEPS: readonly Phase[] = ['asking', 'finding', 'connected'];
+const PATIENCE_MS = 400;
+
+export function Say({ session, device, picture }: { session: PeerSession; device: Device; picture: boolean }) {
+	const { phase, failure, endedBy, modules } = useStore(session.state);
+	const screen = useStore(session.screen.state);
+	const again = (
+		<button type="button" className={u.button} onClick={() => void session.connect()}>
+			{t.device.connectAgain}
+		</button>
+	);
+	let body;
+	if (phase === 'waiting' && !device.online)
+		body = <Words title={t.device.offlineTitle} text={t.device.offlineText(moment(device.lastSeen))} />;
+	else if (phase === 'waiting') body = failure ? <Why failure={failure} /> : <Words title={t.phase.waiting} />;
+	else if (phase === 'failed')
+		body = (
+			<>
+				{failure && <Why failure={failure} />}
+				{failure?.code !== 'forgotten' && again}
+			</>
+		);
+	else if (phase === 'ended')
+		body = (
+			<>
+				<Words title={(endedBy && t.endedBy[endedBy]) || t.phase.ended} />
+				{again}
+			</>
+		);
+	else if (phase === 'rerouting') body = <Words title={t.phase.rerouting} />;
+	else if (phase === 'connected' && !modules.includes('screen')) body = <Words title={t.screen.noModule} text={t.screen.noModuleText} />;
+	else if (phase === 'connected' && screen.failure)
+		body =
+			screen.failure.code === 'no-display' ? (
+				<Words title={t.screen.noDisplay} text={t.screen.noDisplayText} />
+			) : (
+				<Why failure={screen.failure} />
+			);
+	else body = picture ? null : <Steps phase={phase} waiting={phase === 'connected'} />;
+	return (
+		<div className={s.say} role="status">
+			{body}
+		</div>
+	);
+}
+
+function Words({ title, text }: { title: string; text?: string }) {
+	return (
+		<>
+			<h2>{title}</h2>
+			{text && <p className="num">{text}</p>}
+		</>
+	);
+}
+
+/** Cause and remedy; below it the other side's own words. */
+function Why({ failure }: { failure: Failure }) {
+	const known = Object.hasOwn(t.failure, failure.code) ? t.failure[failure.code] : undefined;
+	const [cause, remedy] = known ?? t.failure.internal!;
+	return (
+		<>
+			<h2>{cause}</h2>
+			<p>{remedy}</p>
+			{(failure.message || !known) && (
+				<small>
+					<bdi>{visible(failure.message || t.failureFrom(failure.code))}</bdi>
+				</small>
+			)}
+		</>
+	);
+}
+
+/** Connecting is mostly over before words could be read, so they appear only when it takes time. */
+function Steps({ phase, waiting }: { phase: Phase; waiting: boolean }) {
+	const [slow, setSlow] = useState(false);
+	useEffect(() => {
+		const timer = setTimeout(() => setSlow(true), PATIENCE_MS);
+		return () => clearTimeout(timer);
+	}, []);
+	if (!slow) return <span className="vh">{t.phase[phase]}</span>;
+	return (
+		<>
+			<ol className={s.steps}>
+				{STEPS.map((step) => (
+					<li key={step} aria-current={step === phase ? 'step' : undefined}>
+						{t.phase[step]}
+					</li>
+				))}
+			</ol>
+			{waiting && <p>{t.screen.waiting}</p>}
+		</>
+	);
+}

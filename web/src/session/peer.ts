@@ -1,0 +1,372 @@
+// One session with a device: from Connect over the route to the channels, and back up again after whatever broke. It
+// knows nothing of pages; they follow `state`.
+import type { Route } from '../lib/api';
+import { deviceNow } from '../lib/devices';
+import { hub, HubError, type HubEvents } from '../lib/hub';
+import { Store } from '../lib/store';
+import { forgetIceServers, take, type Prepared } from './prepare';
+import { RouteWatch, type Figures } from './route-watch';
+import { Screen } from './screen';
+import { hostAddress } from './sdp';
+import { checkAnswer, pin } from './signature';
+import { Terminal } from './terminal';
+
+export type Phase = 'idle' | 'asking' | 'finding' | 'connected' | 'rerouting' | 'waiting' | 'ended' | 'failed';
+export interface Failure {
+	code: string;
+	/** the other side's own words, when it had any */
+	message: string;
+}
+export interface SessionState {
+	phase: Phase;
+	session: string | null;
+	failure: Failure | null;
+	/** who ended it: "device", "hub", "console" or "user" (this one) */
+	endedBy: string | null;
+	endReason: string | null;
+	route: Route | null;
+	figures: Figures | null;
+	stream: MediaStream | null;
+	modules: readonly string[];
+}
+const IDLE: SessionState = {
+	phase: 'idle', session: null, failure: null, endedBy: null, endReason: null, route: null, figures: null, stream: null, modules: [],
+};
+
+const KNOWN_MODULES = ['screen', 'terminal'];
+const ANSWER_MS = 13_000;
+const ROUTE_MS = 25_000;
+const RESTART_AFTER_MS = 250;
+const RESTART_EVERY_MS = 4_000;
+const GIVE_UP_MS = 60_000;
+const OFFLINE_RETRY_MS = 3_000;
+const FINAL_REASONS = new Set(['user', 'policy', 'forget', 'forgotten', 'signed-out']);
+
+export class PeerSession {
+	readonly state = new Store<SessionState>(IDLE);
+	readonly screen = new Screen(this);
+	readonly terminals = new Store<readonly Terminal[]>([]);
+	private pc: RTCPeerConnection | null = null;
+	private offer = '';
+	private deviceKey = '';
+	private attempt = 0;
+	private failures = 0;
+	private terminalCount = 0;
+	/** the first terminal was opened without being asked for */
+	greeted = false;
+	private begun = 0;
+	private brokenSince = 0;
+	private remote: { candidate: string; mid: string }[] = [];
+	private described = false;
+	private deviceHosts: string[] = [];
+	private watch: RouteWatch | null = null;
+	private timer: ReturnType<typeof setTimeout> | undefined;
+
+	constructor(readonly device: string) {}
+
+	private set(change: Partial<SessionState>): void {
+		this.state.set({ ...this.state.get(), ...change });
+	}
+
+	get running(): boolean {
+		const { phase } = this.state.get();
+		return phase === 'asking' || phase === 'finding' || phase === 'connected' || phase === 'rerouting' || phase === 'waiting';
+	}
+
+	/** Starts the session, or starts it anew. */
+	async connect(): Promise<void> {
+		this.drop();
+		const attempt = ++this.attempt;
+		const stale = () => attempt !== this.attempt;
+		const device = deviceNow(this.device);
+		const modules = KNOWN_MODULES.filter((name) => device?.modules.includes(name));
+		this.state.set({ ...IDLE, phase: 'asking', modules });
+		if (typeof RTCPeerConnection === 'undefined') return this.fail('no-webrtc');
+		if (hub.link.get().state !== 'live') return this.wait('hub');
+		if (device && !device.online) return this.wait('offline');
+		this.begun = performance.now();
+		try {
+			const prepared = await take(modules.includes('screen'));
+			if (stale()) return prepared.pc.close();
+			this.adopt(prepared, stale);
+			await prepared.offer();
+			if (stale()) return;
+			this.offer = prepared.pc.localDescription!.sdp;
+			this.after(ANSWER_MS, () => this.fail('no-answer'));
+			const granted = await hub.invoke<{ session: string; deviceKey: string }>('Connect', {
+				device: this.device, modules, sdp: this.offer, trickle: true,
+			});
+			if (stale()) return hub.send('End', { session: granted.session, reason: 'user' });
+			this.granted(granted, prepared, stale);
+		} catch (error) {
+			if (!stale()) this.refused(error instanceof HubError ? error.code : 'internal', error instanceof HubError ? error.message : String(error));
+		}
+	}
+
+	private granted(granted: { session: string; deviceKey: string }, prepared: Prepared, stale: () => boolean): void {
+		const { session, deviceKey } = granted;
+		this.set({ session });
+		this.deviceKey = deviceKey;
+		if (!pin(this.device, deviceKey)) {
+			hub.send('End', { session, reason: 'refused' });
+			return this.fail('key-changed');
+		}
+		const tell = (candidate: RTCIceCandidate | null) => {
+			if (stale() || (candidate && this.offer.includes(candidate.candidate))) return;
+			hub.invoke('Trickle', { session, candidate: candidate?.candidate ?? '', mid: candidate?.sdpMid ?? '0' }).catch(() => {});
+		};
+		prepared.onCandidate = tell;
+		prepared.early.splice(0).forEach(tell);
+		for (const replay of early.take(session)) replay(this);
+	}
+
+	private adopt(prepared: Prepared, stale: () => boolean): void {
+		const { pc } = prepared;
+		this.pc = pc;
+		pc.onconnectionstatechange = () => !stale() && this.connectionChanged();
+		pc.ontrack = ({ track }) => !stale() && this.set({ stream: new MediaStream([track]) });
+		if (prepared.screen) this.screen.connect(prepared.screen);
+		this.watch = new RouteWatch(pc, this.begun, () => this.deviceHosts, {
+			route: (route, report) => {
+				if (stale()) return;
+				this.set({ route });
+				const { session } = this.state.get();
+				if (report && session) hub.invoke('Route', { session, route }).catch(() => {});
+			},
+			figures: (figures) => !stale() && this.set({ figures }),
+		});
+	}
+
+	private connectionChanged(): void {
+		const state = this.pc?.connectionState;
+		const { phase } = this.state.get();
+		if (state === 'connected') {
+			this.clear();
+			this.failures = 0;
+			this.brokenSince = 0;
+			this.set({ phase: 'connected', failure: null });
+			this.watch?.start();
+			for (const terminal of this.terminals.get()) terminal.connect();
+		} else if ((state === 'disconnected' || state === 'failed') && (phase === 'connected' || phase === 'rerouting')) {
+			this.brokenSince ||= Date.now();
+			this.set({ phase: 'rerouting' });
+			this.after(state === 'failed' ? 0 : RESTART_AFTER_MS, () => void this.restart());
+		} else if (state === 'failed') this.fail('no-route');
+	}
+
+	/** A new route for the running session: new ICE credentials, the same keys (RFC 8445, section 9). */
+	private async restart(): Promise<void> {
+		const { pc } = this;
+		const { session, phase } = this.state.get();
+		if (!pc || !session || phase !== 'rerouting') return;
+		if (Date.now() - this.brokenSince > GIVE_UP_MS) return this.fail('lost');
+		this.after(RESTART_EVERY_MS, () => void this.restart());
+		if (hub.link.get().state !== 'live') return;
+		if (deviceNow(this.device)?.online === false) return;
+		try {
+			if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
+			await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+			this.described = false;
+			this.offer = pc.localDescription!.sdp;
+			await hub.invoke('Restart', { session, sdp: this.offer });
+		} catch (error) {
+			// the hub or the device does not know the session any more: begin again
+			if (this.pc === pc && error instanceof HubError && error.code !== 'hub') void this.connect();
+		}
+	}
+
+	async answer(event: HubEvents['answer']): Promise<void> {
+		const { pc, offer } = this;
+		if (!pc || pc.signalingState !== 'have-local-offer') return;
+		const refusal = await checkAnswer(event, offer, this.deviceKey);
+		if (this.pc !== pc || this.offer !== offer) return;
+		if (refusal) {
+			hub.send('End', { session: event.session, reason: 'refused' });
+			return this.fail(refusal);
+		}
+		if (this.state.get().phase === 'asking') {
+			this.set({ phase: 'finding' });
+			this.after(ROUTE_MS, () => this.fail('no-route'));
+		}
+		try {
+			await pc.setRemoteDescription({ type: 'answer', sdp: event.sdp });
+		} catch (error) {
+			return this.fail('internal', String(error));
+		}
+		this.noteHosts(event.sdp.split(/\r?\n/));
+		this.described = true;
+		for (const candidate of this.remote.splice(0)) this.addCandidate(candidate);
+	}
+
+	trickle({ candidate, mid }: HubEvents['trickle']): void {
+		this.noteHosts([candidate]);
+		if (this.described) this.addCandidate({ candidate, mid });
+		else this.remote.push({ candidate, mid });
+	}
+
+	private addCandidate({ candidate, mid }: { candidate: string; mid: string }): void {
+		this.pc?.addIceCandidate(candidate ? { candidate, sdpMid: mid } : { candidate: '', sdpMid: mid }).catch(() => {});
+	}
+
+	private noteHosts(lines: string[]): void {
+		for (const line of lines) {
+			const address = hostAddress(line);
+			if (address && this.deviceHosts.length < 64) this.deviceHosts.push(address);
+		}
+	}
+
+	refused(code: string, message: string): void {
+		if (code === 'offline') this.wait('offline');
+		else if (code === 'hub') this.wait('hub');
+		else this.fail(code, message);
+	}
+
+	ended(by: string, reason: string): void {
+		const again = !FINAL_REASONS.has(reason);
+		this.drop();
+		this.attempt++;
+		this.set({ phase: again ? 'waiting' : 'ended', session: null, endedBy: by, endReason: reason, stream: null, figures: null, route: null });
+		if (again) this.later();
+	}
+
+	/** The device is there. @param returned it was away just before */
+	nudge(returned: boolean): void {
+		if (this.state.get().phase === 'waiting') void this.connect();
+		else if (returned && this.state.get().phase === 'rerouting') void this.restart();
+	}
+
+	/** This connection to the hub is a new one: claim the session again. */
+	async resume(): Promise<void> {
+		const { session, phase } = this.state.get();
+		if (phase === 'waiting' || phase === 'asking' || !session) return this.running ? this.connect() : undefined;
+		if (phase !== 'connected' && phase !== 'rerouting' && phase !== 'finding') return;
+		try {
+			const { ok } = await hub.invoke<{ ok: boolean }>('Resume', { session });
+			if (this.state.get().session !== session) return;
+			if (!ok || this.state.get().phase === 'finding') void this.connect();
+			else if (this.state.get().phase === 'rerouting') void this.restart();
+			else this.watch?.reportAgain();
+		} catch (error) {
+			if (error instanceof HubError && error.code !== 'hub') void this.connect();
+		}
+	}
+
+	/** Ends the session for good. */
+	end(): void {
+		const { session } = this.state.get();
+		this.attempt++;
+		this.screen.takeControl(false);
+		if (session) hub.send('End', { session, reason: 'user' });
+		this.drop();
+		for (const terminal of this.terminals.get()) terminal.drop();
+		this.terminals.set([]);
+		this.greeted = false;
+		this.state.set({ ...IDLE, phase: 'ended', endedBy: 'user' });
+	}
+
+	forgotten(): void {
+		this.attempt++;
+		this.drop();
+		this.fail('forgotten');
+	}
+
+	/** null while there is no connection to open it in */
+	openChannel(label: string): RTCDataChannel | null {
+		if (this.pc?.connectionState !== 'connected' || !this.state.get().modules.includes(label)) return null;
+		const channel = this.pc.createDataChannel(label);
+		channel.binaryType = 'arraybuffer';
+		return channel;
+	}
+
+	addTerminal(): Terminal {
+		const terminal = new Terminal(this, ++this.terminalCount);
+		this.terminals.set([...this.terminals.get(), terminal]);
+		return terminal;
+	}
+	closeTerminal(terminal: Terminal): void {
+		terminal.drop();
+		this.terminals.set(this.terminals.get().filter((other) => other !== terminal));
+		if (this.terminals.get().length === 0) this.terminalCount = 0;
+	}
+
+	/** Looks for a better route with new candidates; the session goes on meanwhile. */
+	tryAgain(): void {
+		if (this.state.get().phase !== 'connected') return;
+		this.brokenSince = Date.now();
+		this.set({ phase: 'rerouting' });
+		void this.restart().then(() => this.pc?.connectionState === 'connected' && this.connectionChanged());
+	}
+
+	private wait(code: string): void {
+		this.drop();
+		this.attempt++;
+		this.set({ phase: 'waiting', failure: { code, message: '' }, session: null, stream: null });
+		// the list says online, the hub said offline a moment ago: one of them is about to be right
+		if (code === 'offline' && deviceNow(this.device)?.online) this.after(OFFLINE_RETRY_MS, () => this.nudge(false));
+	}
+
+	private later(): void {
+		const wait = Math.min(5_000, this.failures++ === 0 ? 0 : 250 * 2 ** this.failures);
+		this.after(wait, () => this.nudge(false));
+	}
+
+	private fail(code: string, message = ''): void {
+		const { session } = this.state.get();
+		if (session && (code === 'no-answer' || code === 'no-route' || code === 'lost')) hub.send('End', { session, reason: code });
+		this.drop();
+		this.attempt++;
+		this.set({ phase: 'failed', failure: { code, message }, session: null, stream: null, figures: null, route: null });
+		if (code === 'no-route') forgetIceServers();
+	}
+
+	private after(ms: number, what: () => void): void {
+		clearTimeout(this.timer);
+		this.timer = setTimeout(what, ms);
+	}
+	private clear(): void {
+		clearTimeout(this.timer);
+	}
+
+	private drop(): void {
+		this.clear();
+		this.watch?.stop();
+		this.watch = null;
+		this.screen.drop();
+		for (const terminal of this.terminals.get()) terminal.drop();
+		const { pc } = this;
+		this.pc = null;
+		this.remote = [];
+		this.deviceHosts = [];
+		this.described = false;
+		this.brokenSince = 0;
+		if (pc) {
+			pc.onconnectionstatechange = pc.ontrack = pc.onicecandidate = null;
+			pc.close();
+		}
+	}
+}
+
+type Replay = (session: PeerSession) => void;
+
+/** Events of a session can arrive just before the result of Connect has told its id. */
+class Early {
+	private kept = new Map<string, Replay[]>();
+	private static readonly KEEP_MS = 15_000;
+	private static readonly MAX = 64;
+
+	keep(session: string, replay: Replay): void {
+		const list = this.kept.get(session);
+		if (list) {
+			if (list.length < Early.MAX) list.push(replay);
+			return;
+		}
+		this.kept.set(session, [replay]);
+		setTimeout(() => this.kept.delete(session), Early.KEEP_MS);
+	}
+	take(session: string): Replay[] {
+		const list = this.kept.get(session) ?? [];
+		this.kept.delete(session);
+		return list;
+	}
+}
+export const early = new Early();

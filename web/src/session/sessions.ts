@@ -1,0 +1,78 @@
+// The sessions of this console. They go on while other pages are shown; each event of the hub finds its session here.
+import { account, onSignOut } from '../lib/account';
+import type { Device } from '../lib/api';
+import { onDevice, onDeviceGone } from '../lib/devices';
+import { hub } from '../lib/hub';
+import { loadDevicePage } from '../lib/pages';
+import { Store } from '../lib/store';
+import { early, PeerSession } from './peer';
+import { loadIceServers, warmUp } from './prepare';
+import { unpin } from './signature';
+
+export const sessions = new Store<readonly PeerSession[]>([]);
+
+export function sessionOf(device: string): PeerSession | undefined {
+	return sessions.get().find((session) => session.device === device);
+}
+
+/** The session with this device; it is begun when there is none. */
+export function openSession(device: string): PeerSession {
+	const known = sessionOf(device);
+	if (known) return known;
+	const session = new PeerSession(device);
+	sessions.set([...sessions.get(), session]);
+	session.state.subscribe(() => sessions.set([...sessions.get()]));
+	void session.connect();
+	return session;
+}
+
+/** Forgets a session that is over, when its page is left. */
+export function leave(session: PeerSession): void {
+	if (session.running) return;
+	session.screen.dispose();
+	sessions.set(sessions.get().filter((other) => other !== session));
+}
+
+export function endAll(): void {
+	for (const session of sessions.get()) {
+		session.end();
+		session.screen.dispose();
+	}
+	sessions.set([]);
+}
+
+/** The pointer or the focus is on this device, so it may be asked for next. */
+export function warm(device: Device): void {
+	void loadDevicePage().catch(() => {});
+	if (device.online && device.modules.includes('screen') && !sessionOf(device.id)) void warmUp();
+}
+
+function find(id: string, then: (session: PeerSession) => void): void {
+	const session = sessions.get().find((s) => s.state.get().session === id);
+	if (session) then(session);
+	else early.keep(id, then);
+}
+
+hub.on('answer', (event) => find(event.session, (session) => void session.answer(event)));
+hub.on('trickle', (event) => find(event.session, (session) => session.trickle(event)));
+hub.on('refused', (event) => find(event.session, (session) => session.refused(event.code, event.message)));
+hub.on('ended', (event) => find(event.session, (session) => session.ended(event.by, event.reason)));
+hub.live(() => {
+	void loadIceServers().catch(() => {});
+	for (const session of sessions.get()) void session.resume();
+});
+onDevice((device, before) => {
+	if (device.online) sessionOf(device.id)?.nudge(before?.online === false);
+});
+onDeviceGone((id) => {
+	unpin(id);
+	sessionOf(id)?.forgotten();
+});
+onSignOut(endAll);
+account.subscribe(() => {
+	if (account.get().state === 'out' && sessions.get().length > 0) endAll();
+});
+if (typeof window !== 'undefined')
+	window.addEventListener('pagehide', () => {
+		for (const session of sessions.get()) session.end();
+	});

@@ -1,3 +1,0 @@
-import type { Device } from '../lib/api';
-
-export function warm(_device: Device): void {}

@@ -1,9 +1,10 @@
 // The sessions of this console. They go on while other pages are shown; each event of the hub finds its session here.
 import { account, onSignOut } from '../lib/account';
 import type { Device } from '../lib/api';
-import { onDevice, onDeviceGone } from '../lib/devices';
+import { deviceNow, onDevice, onDeviceGone } from '../lib/devices';
 import { hub } from '../lib/hub';
 import { loadDevicePage } from '../lib/pages';
+import { pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
 import { loadIceServers, warmUp } from './prepare';
@@ -67,6 +68,11 @@ onDevice((device, before) => {
 onDeviceGone((id) => {
 	unpin(id);
 	sessionOf(id)?.forgotten();
+});
+// begun with the click, not when the page has been drawn
+place.subscribe(() => {
+	const page = pageOf(place.get().path);
+	if (page.page === 'device' && deviceNow(page.id)) openSession(page.id);
 });
 onSignOut(endAll);
 account.subscribe(() => {

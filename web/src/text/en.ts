@@ -200,9 +200,9 @@ export const en = {
 	endReason: {
 		user: 'ended the session',
 		lost: 'lost the connection',
-		offline: 'was cut off: the device went offline',
-		policy: 'was cut off by the device’s policy',
-		forget: 'was cut off: the device was removed',
+		offline: 'lost the session: the device went offline',
+		policy: 'lost the session: the device does not allow it',
+		forget: 'lost the session: the device was removed',
 		refused: 'refused a false answer',
 		'no-answer': 'got no answer',
 		'no-route': 'found no route',

@@ -1,6 +1,7 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -386,6 +387,7 @@ int stream_adopt(struct loop *loop, int fd, const struct stream_config *config,
 		return -ENOMEM;
 	}
 	s->fd = fd;
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK); /* an inherited socketpair blocks */
 	s->state = CONNECTING; /* the first turn finds it writable and goes on from there */
 	set_no_delay(fd);
 	err = loop_watch_start(loop, &s->watch, fd, EPOLLOUT, on_events, s);

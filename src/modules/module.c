@@ -194,6 +194,7 @@ static void on_close(void *arg, int err)
 {
 	struct module *m = arg;
 
+	stream_destroy(m->stream);
 	m->stream = NULL;
 	end(m);
 }

@@ -24,7 +24,7 @@
 #include "modules/wire.h"
 
 #define MODULE_FD 3
-#define MODULE_QUEUE_MAX (2 * MODULE_MESSAGE_MAX) /* bytes waiting to be taken by the client */
+#define MODULE_QUEUE_MAX (5 * MODULE_MESSAGE_MAX) /* bytes waiting to be taken by the client */
 #define MODULE_CODECS_MAX 4
 
 struct module;

@@ -1,0 +1,202 @@
+#include "hublink/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "io/resolve.h"
+
+#define ADDRESS_TIMEOUT (8 * USEC_PER_SEC) /* connect and handshake on one address */
+
+struct hub_conn {
+	struct loop *loop;
+	struct hub_url url;
+	struct tls_context *tls;
+	const struct hub_conn_handler *handler;
+	void *arg;
+	struct resolve *resolve;
+	struct addr addrs[RESOLVE_MAX];
+	size_t n_addrs, next;
+	struct stream *stream;
+	bool open;
+	bool told; /* on_close was called or is no longer wanted */
+	int err;   /* of the last address tried */
+	char why[400];
+	struct loop_deferred later;
+	bool later_set;
+};
+
+static void give_up(struct hub_conn *c)
+{
+	if (c->told)
+		return;
+	c->told = true;
+	c->handler->on_close(c->arg, c->err, c->why);
+}
+
+static void explain(struct hub_conn *c, int err)
+{
+	const char *at = c->url.authority;
+	const char *tls = c->stream ? stream_error_text(c->stream) : NULL;
+
+	c->err = err;
+	if (err == -ECONNREFUSED)
+		snprintf(
+			c->why, sizeof(c->why),
+			"Nothing answers at %.200s (connection refused). Is the hub running there?",
+			at);
+	else if (err == -ETIMEDOUT)
+		snprintf(c->why, sizeof(c->why),
+			 "%.200s did not answer in time. Check the address and that no firewall "
+			 "drops the connection.",
+			 at);
+	else if (err == -ENETUNREACH || err == -EHOSTUNREACH)
+		snprintf(c->why, sizeof(c->why),
+			 "There is no way to %.200s from here. Check this machine's network.", at);
+	else if (err == FL_ETLS)
+		snprintf(c->why, sizeof(c->why),
+			 "The secure connection to %.150s failed: %.120s. If the hub has a "
+			 "certificate of its own, name its CA with --ca FILE.",
+			 at, tls ? tls : "no reason given");
+	else if (err == -ECONNRESET || err == -EPIPE || err == FL_ECLOSED)
+		snprintf(c->why, sizeof(c->why),
+			 "%.200s closed the connection. Is it a Fairlead hub, and does it run?",
+			 at);
+	else if (err == 0)
+		snprintf(c->why, sizeof(c->why), "%.200s closed the connection.", at);
+	else
+		snprintf(c->why, sizeof(c->why), "The connection to %.200s failed: %s.", at,
+			 err_text(err));
+}
+
+static void try_next(struct hub_conn *c);
+
+static void on_stream_open(void *arg)
+{
+	struct hub_conn *c = arg;
+
+	c->open = true;
+	c->handler->on_open(c->arg);
+}
+
+static void on_stream_read(void *arg, struct buf *in)
+{
+	struct hub_conn *c = arg;
+
+	c->handler->on_read(c->arg, in);
+}
+
+static void on_stream_close(void *arg, int err)
+{
+	struct hub_conn *c = arg;
+
+	explain(c, !c->open && err == 0 ? -ECONNRESET : err);
+	if (c->open)
+		give_up(c);
+	else
+		try_next(c);
+}
+
+static const struct stream_handler stream_handler = {
+	.on_open = on_stream_open,
+	.on_read = on_stream_read,
+	.on_close = on_stream_close,
+};
+
+/* Never tells its caller's caller from inside hub_conn_create(). */
+static void try_next(struct hub_conn *c)
+{
+	struct stream_config config = {
+		.open_timeout_us = ADDRESS_TIMEOUT,
+		.tls = c->tls,
+		.server_name = c->url.host,
+	};
+
+	stream_destroy(c->stream);
+	c->stream = NULL;
+	while (c->next < c->n_addrs) {
+		int err = stream_connect(c->loop, &c->addrs[c->next++], &config, &stream_handler, c,
+					 &c->stream);
+		if (err == 0)
+			return;
+		explain(c, err);
+	}
+	give_up(c);
+}
+
+static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
+{
+	struct hub_conn *c = arg;
+
+	c->resolve = NULL;
+	if (err < 0 || n == 0) {
+		c->err = err < 0 ? err : -ENOENT;
+		snprintf(c->why, sizeof(c->why),
+			 "The hub's name %.120s was not found (%.120s). Check the name and this "
+			 "machine's DNS.",
+			 c->url.host, why ? why : "no address");
+		give_up(c);
+		return;
+	}
+	c->n_addrs = FL_MIN(n, (size_t)RESOLVE_MAX);
+	memcpy(c->addrs, addrs, c->n_addrs * sizeof(*addrs));
+	try_next(c);
+}
+
+int hub_conn_create(struct loop *loop, const struct hub_url *url, struct tls_context *tls,
+		    const struct hub_conn_handler *handler, void *arg, struct hub_conn **out)
+{
+	struct hub_conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->loop = loop;
+	c->url = *url;
+	c->tls = tls_context_ref(tls);
+	c->handler = handler;
+	c->arg = arg;
+	int err = resolve_start(loop, url->host, url->port, on_resolved, c, &c->resolve);
+	if (err < 0) {
+		hub_conn_destroy(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+static void release(void *arg)
+{
+	free(arg);
+}
+
+void hub_conn_destroy(struct hub_conn *c)
+{
+	if (!c || c->later_set)
+		return;
+	c->told = true;
+	c->later_set = true;
+	resolve_cancel(c->resolve);
+	stream_destroy(c->stream);
+	c->stream = NULL;
+	tls_context_unref(c->tls);
+	loop_defer(c->loop, &c->later, release, c);
+}
+
+int hub_conn_write(struct hub_conn *c, struct span data)
+{
+	return c->stream ? stream_write(c->stream, data) : -EPIPE;
+}
+
+void hub_conn_close(struct hub_conn *c)
+{
+	if (c->stream)
+		stream_close(c->stream);
+}
+
+const struct stream *hub_conn_stream(const struct hub_conn *c)
+{
+	return c->stream;
+}

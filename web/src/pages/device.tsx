@@ -134,7 +134,7 @@ function Head({ device, session }: { device: Device; session: PeerSession }) {
 			<div className={s.end}>
 				{session.running ? (
 					<button type="button" className={u.button} onClick={() => session.end()}>
-						{t.device.endSession}
+						{phase === 'waiting' ? t.device.stopWaiting : t.device.endSession}
 					</button>
 				) : (
 					<button type="button" className={u.button} onClick={() => void session.connect()}>

@@ -184,15 +184,18 @@ export class PeerSession {
 			hub.send('End', { session: event.session, reason: 'refused' });
 			return this.fail(refusal);
 		}
+		// first the description, then the word for it: drawing the page must not hold up the connection
+		const described = pc.setRemoteDescription({ type: 'answer', sdp: event.sdp });
 		if (this.state.get().phase === 'asking') {
 			this.set({ phase: 'finding' });
 			this.after(ROUTE_MS, () => this.fail('no-route'));
 		}
 		try {
-			await pc.setRemoteDescription({ type: 'answer', sdp: event.sdp });
+			await described;
 		} catch (error) {
-			return this.fail('internal', String(error));
+			return this.pc === pc ? this.fail('internal', String(error)) : undefined;
 		}
+		if (this.pc !== pc) return;
 		this.noteHosts(event.sdp.split(/\r?\n/));
 		this.described = true;
 		for (const candidate of this.remote.splice(0)) this.addCandidate(candidate);

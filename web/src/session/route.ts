@@ -144,12 +144,13 @@ export function measure(report: Iterable<unknown>, deviceHosts: readonly string[
 }
 
 function triedOf(pair: Stats, all: Map<string, Stats>): Tried {
+	const answered = Number(pair.responsesReceived ?? 0);
 	return {
 		local: candidate(all.get(String(pair.localCandidateId))),
 		remote: candidate(all.get(String(pair.remoteCandidateId))),
 		state: STATES[String(pair.state)] ?? 'waiting',
-		sent: Number(pair.requestsSent ?? 0),
-		answered: Number(pair.responsesReceived ?? 0),
+		sent: Math.max(Number(pair.requestsSent ?? 0), answered), // Firefox does not say how many it sent
+		answered,
 		rtt_ms: milliseconds(pair.currentRoundTripTime),
 		error: null,
 	};

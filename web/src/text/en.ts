@@ -38,7 +38,7 @@ export const en = {
 
 	link: {
 		label: 'Notices',
-		lost: 'No connection to the hub. Trying again; what you see may be old.',
+		lost: 'No connection to the hub. Trying again.',
 		lostSince: (time: string) => `No connection to the hub since ${time}. Trying again; what you see may be old.`,
 		tryNow: 'Try now',
 		noPassword: 'You signed in with a one-time link and have no password yet.',
@@ -94,7 +94,6 @@ export const en = {
 		command: 'Enrolment command',
 		expires: (time: string) => `The token works once, until ${time}.`,
 		tokenFailed: 'No token was made.',
-		staleTitle: 'The list cannot be loaded now.',
 		stale: (time: string) => `List as of ${time}.`,
 		loadFailed: 'The list could not be loaded.',
 		wentOffline: (count: number) => `${n(count)} ${plural(count, { one: 'device', other: 'devices' })} went offline`,
@@ -109,6 +108,7 @@ export const en = {
 		signedIn: 'signed in',
 		nobody: 'Nobody signed in',
 		endSession: 'End session',
+		stopWaiting: 'Stop waiting',
 		connect: 'Connect',
 		connectAgain: 'Connect again',
 		offlineTitle: 'This device is offline',

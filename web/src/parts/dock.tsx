@@ -38,7 +38,9 @@ export function Dock({ session, name, about, full }: { session: PeerSession; nam
 	const add = () => {
 		setPrefs({ dock: true });
 		session.greeted = true;
-		setChosen(String(session.addTerminal().number));
+		const terminal = session.addTerminal();
+		terminal.wantsFocus = true;
+		setChosen(String(terminal.number));
 	};
 	const current = terminals.find((terminal) => String(terminal.number) === value);
 	const hide = shown ? t.terminal.hide : t.terminal.show;

@@ -18,6 +18,8 @@ const encoder = new TextEncoder();
 
 export class Terminal {
 	readonly state = new Store<TerminalState>({ state: 'waiting', exit: null, failure: null });
+	/** somebody asked for it just now, so the keyboard goes there once it is shown */
+	wantsFocus = false;
 	private channel: RTCDataChannel | null = null;
 	private protocol: TerminalProtocol | null = null;
 	private output: Output = () => {};

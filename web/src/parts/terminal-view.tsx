@@ -40,11 +40,15 @@ function make(terminal: Terminal): Shown {
 	xterm.onResize(({ cols, rows }) => terminal.resize(cols, rows));
 	// the page's own shortcuts stay out of the terminal; leaving it by keyboard goes with Ctrl Alt Shift, as on the screen
 	xterm.attachCustomKeyEventHandler((event) => {
-		if (event.type === 'keydown' && event.ctrlKey && event.altKey && event.shiftKey) {
+		if (event.type !== 'keydown' || !event.ctrlKey || !event.shiftKey) return true;
+		if (event.altKey) {
 			document.querySelector<HTMLElement>('[data-terminal-tab][data-active]')?.focus();
 			return false;
 		}
-		return true;
+		if (event.key.toLowerCase() !== 'c' || !xterm.hasSelection()) return true;
+		event.preventDefault();
+		void navigator.clipboard?.writeText(xterm.getSelection()).catch(() => {});
+		return false;
 	});
 	return { host, xterm, fit };
 }

@@ -271,6 +271,32 @@ describe('a session', () => {
 		expect(phase(session)).toBe('asking');
 	});
 
+	it('starts anew when the device does not answer a new route, or refuses it', async () => {
+		const session = await connected();
+		FakePeer.last.become('disconnected');
+		await vi.advanceTimersByTimeAsync(9_000);
+		expect(sent('Restart')).toHaveLength(2);
+		expect(sent('Connect')).toHaveLength(2);
+		await session.answer(await sign('s2'));
+		FakePeer.last.become('connected');
+		FakePeer.last.become('disconnected');
+		session.refused('internal', 'No such session.');
+		await settle();
+		expect(sent('Connect')).toHaveLength(3);
+	});
+
+	it('keeps the connection while only the device’s way to the hub is cut', async () => {
+		const session = await connected();
+		hub.results.Restart = () => {
+			throw new HubError('offline', 'Not connected now.');
+		};
+		FakePeer.last.become('disconnected');
+		await vi.advanceTimersByTimeAsync(1_000);
+		FakePeer.last.become('connected');
+		expect(phase(session)).toBe('connected');
+		expect(FakePeer.made).toHaveLength(1);
+	});
+
 	it('goes on while the hub is away and claims the session afterwards', async () => {
 		const session = await connected();
 		hub.state = 'lost';

@@ -6,6 +6,9 @@
 import type { Candidate, Route, Tried } from '../lib/api';
 
 type Method = Route['method'];
+
+/** the most telling ones; a computer with many networks makes hundreds of pairs */
+const TRIED_MAX = 24;
 type Stats = Record<string, unknown> & { id: string; type: string };
 
 /** An address that the browser hides (`.local` name or none at all) is empty here. */
@@ -139,7 +142,8 @@ export function measure(report: Iterable<unknown>, deviceHosts: readonly string[
 		rttCount: Number(selected.responsesReceived ?? 0),
 		tried: pairs
 			.map((p) => triedOf(p, all))
-			.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent),
+			.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent)
+			.slice(0, TRIED_MAX),
 	};
 }
 

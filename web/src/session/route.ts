@@ -6,9 +6,6 @@
 import type { Candidate, Route, Tried } from '../lib/api';
 
 type Method = Route['method'];
-
-/** the most telling ones; a computer with many networks makes hundreds of pairs */
-const TRIED_MAX = 24;
 type Stats = Record<string, unknown> & { id: string; type: string };
 
 /** An address that the browser hides (`.local` name or none at all) is empty here. */
@@ -142,19 +139,17 @@ export function measure(report: Iterable<unknown>, deviceHosts: readonly string[
 		rttCount: Number(selected.responsesReceived ?? 0),
 		tried: pairs
 			.map((p) => triedOf(p, all))
-			.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent)
-			.slice(0, TRIED_MAX),
+			.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent),
 	};
 }
 
 function triedOf(pair: Stats, all: Map<string, Stats>): Tried {
-	const answered = Number(pair.responsesReceived ?? 0);
 	return {
 		local: candidate(all.get(String(pair.localCandidateId))),
 		remote: candidate(all.get(String(pair.remoteCandidateId))),
 		state: STATES[String(pair.state)] ?? 'waiting',
-		sent: Math.max(Number(pair.requestsSent ?? 0), answered), // Firefox does not say how many it sent
-		answered,
+		sent: Number(pair.requestsSent ?? 0),
+		answered: Number(pair.responsesReceived ?? 0),
 		rtt_ms: milliseconds(pair.currentRoundTripTime),
 		error: null,
 	};

@@ -3,7 +3,7 @@ import { account, onSignOut } from '../lib/account';
 import type { Device } from '../lib/api';
 import { deviceNow, onDevice, onDeviceGone } from '../lib/devices';
 import { hub } from '../lib/hub';
-import { preloadDevicePage } from '../lib/pages';
+import { loadDevicePage } from '../lib/pages';
 import { pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
@@ -27,10 +27,9 @@ export function openSession(device: string): PeerSession {
 	return session;
 }
 
-/** Its page is left: a running session goes on, one that is over or only waits for its device is forgotten. */
+/** Forgets a session that is over, when its page is left. */
 export function leave(session: PeerSession): void {
-	if (session.running && session.state.get().phase !== 'waiting') return;
-	session.end();
+	if (session.running) return;
 	session.screen.dispose();
 	sessions.set(sessions.get().filter((other) => other !== session));
 }
@@ -45,7 +44,7 @@ export function endAll(): void {
 
 /** The pointer or the focus is on this device, so it may be asked for next. */
 export function warm(device: Device): void {
-	preloadDevicePage();
+	void loadDevicePage().catch(() => {});
 	if (device.online && device.modules.includes('screen') && !sessionOf(device.id)) void warmUp();
 }
 

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +40,8 @@ int module_start(int argc, char **argv, const char *name)
 	    getsockopt(MODULE_FD, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM) {
 		/* what the module starts must not inherit the way to the client */
 		fcntl(MODULE_FD, F_SETFD, FD_CLOEXEC);
+		/* the end of 3 tells that the client is gone; this is for a module that hangs */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		return MODULE_FD;
 	}
 	fprintf(stderr,

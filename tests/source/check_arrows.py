@@ -26,13 +26,13 @@ MAY = {
     "peer": {"base", "io", "proto/*"},
     "relay": {"base", "io", "proto/*"},
     "modules": {"base", "io"},
-    "hub": {"base", "io", "proto/*", "link"},
-    "link": {"base", "io", "proto/*"},
-    "client": {"base", "io", "proto/*", "link", "peer", "modules"},
-    "cli": {"base", "io", "proto/*", "link", "peer"},
+    "hub": {"base", "io", "proto/*", "hublink"},
+    "hublink": {"base", "io", "proto/*"},
+    "client": {"base", "io", "proto/*", "hublink", "peer", "modules"},
+    "cli": {"base", "io", "proto/*", "hublink", "peer"},
     "demo": {"base", "io"},
 }
-INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|link|demo|fairlead)/[^">]+)[">]', re.M)
+INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|demo|fairlead)/[^">]+)[">]', re.M)
 
 
 def folder_of(path):

@@ -112,13 +112,13 @@ struct status_list {
 
 /* Fills the list with the statuses that one packet can carry; deltas are between rounded times, so
  * that rounding does not add up. */
-static void collect(struct status_list *l, uint32_t reference, const struct twcc_arrival *a,
-		    size_t n)
+static void collect(struct status_list *l, uint64_t reference, uint16_t base,
+		    const struct twcc_arrival *a, size_t n)
 {
 	int64_t last = (int64_t)reference * (TWCC_REFERENCE_US / TWCC_TICK_US);
 
 	for (; l->used < n; l->used++) {
-		size_t at = (uint16_t)(a[l->used].seq - a[0].seq);
+		size_t at = (uint16_t)(a[l->used].seq - base);
 		int64_t tick = (int64_t)(a[l->used].at_us / TWCC_TICK_US), delta = tick - last;
 
 		if (at >= STATUSES_MAX || delta < INT16_MIN || delta > INT16_MAX)
@@ -162,7 +162,7 @@ static size_t write_chunk(struct writer *w, const struct status_list *l, size_t 
 }
 
 size_t twcc_write(struct writer *w, uint32_t sender, uint32_t media, uint8_t feedback_seq,
-		  const struct twcc_arrival *arrivals, size_t n)
+		  uint16_t base_seq, const struct twcc_arrival *arrivals, size_t n)
 {
 	struct status_list l = { .n = 0 };
 	uint64_t reference = n ? arrivals[0].at_us / TWCC_REFERENCE_US : 0;
@@ -170,11 +170,13 @@ size_t twcc_write(struct writer *w, uint32_t sender, uint32_t media, uint8_t fee
 
 	if (n == 0)
 		return 0;
-	collect(&l, (uint32_t)reference, arrivals, n);
+	if ((uint16_t)(arrivals[0].seq - base_seq) >= STATUSES_MAX) /* a gap too long to tell */
+		base_seq = arrivals[0].seq;
+	collect(&l, reference, base_seq, arrivals, n);
 	start = rtcp_begin(w, RTCP_FMT_TWCC, RTCP_RTPFB);
 	writer_u32(w, sender);
 	writer_u32(w, media);
-	writer_u16(w, arrivals[0].seq);
+	writer_u16(w, base_seq);
 	writer_u16(w, (uint16_t)l.n);
 	writer_u24(w, (uint32_t)reference & 0xffffff);
 	writer_u8(w, feedback_seq);

@@ -49,8 +49,9 @@ struct twcc_arrival {
 };
 
 /*
- * Writes one feedback packet about arrivals, which are sorted by sequence number and without
- * duplicates. Takes as many as one packet can express (two-byte deltas: ±8 s) and returns how many.
+ * Writes one feedback packet about the packets from base_seq on; arrivals are sorted by sequence
+ * number, without duplicates, none before base_seq. Takes as many as one packet can express and
+ * returns how many; the next feedback's base is behind the last of them.
  */
 size_t twcc_write(struct writer *w, uint32_t sender, uint32_t media, uint8_t feedback_seq,
-		  const struct twcc_arrival *arrivals, size_t n);
+		  uint16_t base_seq, const struct twcc_arrival *arrivals, size_t n);

@@ -7,7 +7,7 @@
  * Sans-IO. After ws_input() or ws_timeout() the driver calls ws_next_event() until it is false,
  * then sends what ws_output() shows, then asks ws_deadline(). Input is only stored; ws_next_event()
  * parses. A message that came in one frame is unmasked and handed out where it lies. What an event
- * points at is borrowed until the next call on the object.
+ * points at is borrowed until the next ws_next_event(), ws_input() or ws_destroy().
  *
  * Left to others: sockets, TLS, the HTTP exchange around the handshake (proto/http), keep-alive
  * (SignalR has its own; ws_ping() is there for what has none).

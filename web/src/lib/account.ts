@@ -47,11 +47,12 @@ export async function begin(code: string | null): Promise<void> {
 	}
 }
 
-/** "wrong", "link-spent", "too-many" or "unreachable". */
+/** "wrong", "link-spent", "link-unknown", "too-many" or "unreachable". */
 export function problemOf(error: unknown, how: 'link' | 'password'): string {
 	if (!(error instanceof ApiError) || error.status === 0 || error.status >= 500) return 'unreachable';
 	if (error.status === 429) return 'too-many';
-	return how === 'link' ? 'link-spent' : 'wrong';
+	if (how === 'link') return error.code === 'spent-link' || error.code === 'expired-link' ? 'link-spent' : 'link-unknown';
+	return 'wrong';
 }
 
 export async function signIn(name: string, password: string): Promise<void> {

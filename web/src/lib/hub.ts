@@ -88,7 +88,7 @@ export class Hub {
 			return await connection.invoke<T>(method, argument);
 		} catch (error) {
 			const text = error instanceof Error ? error.message : String(error);
-			const parts = /(?:HubException: |error: )?\b([a-z][a-z0-9-]*): (.*)$/s.exec(text);
+			const parts = /^([a-z][a-z0-9-]*): (.*)$/s.exec(text);
 			if (connection.state !== HubConnectionState.Connected || !parts) throw new HubError('hub', text);
 			throw new HubError(parts[1]!, parts[2]!);
 		}

@@ -97,7 +97,7 @@ function Page({ device, session }: { device: Device; session: PeerSession }) {
 					</aside>
 				)}
 				{tools && (
-					<div className={s.dock} style={single ? undefined : { blockSize: dock ? dockHeight : 39 }}>
+					<div className={s.dock} style={single ? undefined : { blockSize: dock ? `min(${dockHeight}px, 48vh)` : 39 }}>
 						<Dock session={session} name={device.name} about={narrow ? about : null} full={single} />
 					</div>
 				)}
@@ -134,7 +134,7 @@ function Head({ device, session }: { device: Device; session: PeerSession }) {
 			<div className={s.end}>
 				{session.running ? (
 					<button type="button" className={u.button} onClick={() => session.end()}>
-						{t.device.endSession}
+						{phase === 'waiting' ? t.device.stopWaiting : t.device.endSession}
 					</button>
 				) : (
 					<button type="button" className={u.button} onClick={() => void session.connect()}>

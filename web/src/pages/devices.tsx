@@ -1,4 +1,4 @@
-import { Plus, Search } from 'lucide-react';
+import { Plus, Search, Unplug } from 'lucide-react';
 import { useDeferredValue, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 import type { Device } from '../lib/api';
 import { deviceList, watch } from '../lib/devices';
@@ -102,6 +102,7 @@ function filterKey(event: KeyboardEvent<HTMLInputElement>, rows: Device[]): void
 
 function Stale() {
 	const list = useStore(deviceList);
+	const link = useStore(hub.link);
 	if (list.state !== 'stale' && list.state !== 'failed') return null;
 	const retry = () => {
 		hub.poke();
@@ -110,10 +111,10 @@ function Stale() {
 	return (
 		<div className={s.stale}>
 			<div className={u.notice} data-kind="warn" role="status">
-				<div>
-					<p>{list.state === 'failed' ? t.devices.loadFailed : t.devices.staleTitle}</p>
-					{list.asOf > 0 && <p className="num">{t.devices.stale(time(list.asOf))}</p>}
-				</div>
+				<Unplug size={16} strokeWidth={1.9} aria-hidden />
+				<p className="num">
+					{link.state === 'lost' ? t.link.lost : t.devices.loadFailed} {list.asOf > 0 && t.devices.stale(time(list.asOf))}
+				</p>
 				<button type="button" className={u.button} onClick={retry}>
 					{t.retry}
 				</button>

@@ -10,6 +10,7 @@ import s from './sign-in.module.css';
 const SENTENCE: Record<string, () => string> = {
 	wrong: () => t.signIn.wrong,
 	'link-spent': () => t.signIn.linkSpent,
+	'link-unknown': () => t.signIn.linkUnknown,
 	'too-many': () => t.signIn.tooMany,
 	unreachable: () => t.signIn.unreachable,
 	ended: () => t.signIn.ended,

@@ -3,6 +3,7 @@ import { Tabs } from '@base-ui/react/tabs';
 import { Info, PanelBottom, Plus, SquareTerminal, X } from 'lucide-react';
 import { lazy, Suspense, useEffect, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react';
 import { visible } from '../lib/hostile';
+import { loadTerminal, whenIdle } from '../lib/pages';
 import { prefs, setPrefs } from '../lib/prefs';
 import { useStore } from '../lib/store';
 import type { PeerSession } from '../session/peer';
@@ -12,10 +13,11 @@ import u from '../styles/ui.module.css';
 import { t } from '../text';
 import s from './dock.module.css';
 
-const TerminalView = lazy(() => import('./terminal-view'));
+const TerminalView = lazy(loadTerminal);
 const STROKE = 1.9;
 const LOWEST = 120;
 const STEP = 24;
+const SOON_MS = 200;
 
 export function Dock({ session, name, about, full }: { session: PeerSession; name: string; about: ReactNode | null; full: boolean }) {
 	const terminals = useStore(session.terminals);
@@ -36,7 +38,9 @@ export function Dock({ session, name, about, full }: { session: PeerSession; nam
 	const add = () => {
 		setPrefs({ dock: true });
 		session.greeted = true;
-		setChosen(String(session.addTerminal().number));
+		const terminal = session.addTerminal();
+		terminal.wantsFocus = true;
+		setChosen(String(terminal.number));
 	};
 	const current = terminals.find((terminal) => String(terminal.number) === value);
 	const hide = shown ? t.terminal.hide : t.terminal.show;
@@ -113,12 +117,19 @@ export function Dock({ session, name, about, full }: { session: PeerSession; nam
 function One({ terminal, name, active, connected }: { terminal: Terminal; name: string; active: boolean; connected: boolean }) {
 	const { state, exit, failure } = useStore(terminal.state);
 	const over = state === 'ended' || state === 'failed';
+	const [ready, setReady] = useState(state !== 'waiting');
+	useEffect(() => {
+		// the picture comes first
+		if (connected && !ready) whenIdle(() => setReady(true), SOON_MS);
+	}, [connected, ready]);
 	return (
 		<>
 			<div className={s.term}>
-				<Suspense fallback={<p>{t.loading}</p>}>
-					<TerminalView terminal={terminal} name={name} active={active} />
-				</Suspense>
+				{ready && (
+					<Suspense fallback={<p>{t.loading}</p>}>
+						<TerminalView terminal={terminal} name={name} active={active} />
+					</Suspense>
+				)}
 				{state === 'waiting' && !connected && <p className={s.over}>{t.terminal.waiting}</p>}
 			</div>
 			{over && (

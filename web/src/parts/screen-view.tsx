@@ -115,7 +115,7 @@ function Input({ session, name, giveBack }: { session: PeerSession; name: string
 
 function ControlNotice({ session, device }: { session: PeerSession; device: Device }) {
 	const { phase } = useStore(session.state);
-	const { control } = useStore(session.screen.state);
+	const { control, controller } = useStore(session.screen.state);
 	const [typing, setTyping] = useState(false);
 	useEffect(() => {
 		const look = () => setTyping(document.activeElement?.classList.contains(s.keys!) ?? false);
@@ -131,7 +131,9 @@ function ControlNotice({ session, device }: { session: PeerSession; device: Devi
 	if (control === 'taken')
 		return (
 			<div className={s.notice} data-kind="calm" role="status">
-				{t.screen.otherControls}
+				<p>
+					<Name text={controller || t.screen.somebody} /> {t.screen.otherControls}
+				</p>
 			</div>
 		);
 	if (control !== 'on') return null;

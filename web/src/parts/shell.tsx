@@ -110,9 +110,10 @@ function Banners() {
 	const link = useStore(hub.link);
 	const { user, byLink } = useStore(account);
 	const { path } = useStore(place);
+	const { page } = pageOf(path); // the device list says it by itself
 	return (
 		<aside aria-label={t.link.label}>
-			{link.state === 'lost' && (
+			{link.state === 'lost' && page !== 'devices' && (
 				<div className={s.banner} data-kind="warn" role="status">
 					<Unplug size={16} strokeWidth={STROKE} aria-hidden />
 					<span className="num">{t.link.lostSince(time(link.since))}</span>

@@ -26,7 +26,7 @@ interface Shown {
 }
 const shown = new WeakMap<Terminal, Shown>();
 
-function make(terminal: Terminal, name: string): Shown {
+function make(terminal: Terminal): Shown {
 	const host = document.createElement('div');
 	host.className = s.host!;
 	const xterm = new Xterm({
@@ -40,13 +40,16 @@ function make(terminal: Terminal, name: string): Shown {
 	xterm.onResize(({ cols, rows }) => terminal.resize(cols, rows));
 	// the page's own shortcuts stay out of the terminal; leaving it by keyboard goes with Ctrl Alt Shift, as on the screen
 	xterm.attachCustomKeyEventHandler((event) => {
-		if (event.type === 'keydown' && event.ctrlKey && event.altKey && event.shiftKey) {
+		if (event.type !== 'keydown' || !event.ctrlKey || !event.shiftKey) return true;
+		if (event.altKey) {
 			document.querySelector<HTMLElement>('[data-terminal-tab][data-active]')?.focus();
 			return false;
 		}
-		return true;
+		if (event.key.toLowerCase() !== 'c' || !xterm.hasSelection()) return true;
+		event.preventDefault();
+		void navigator.clipboard?.writeText(xterm.getSelection()).catch(() => {});
+		return false;
 	});
-	xterm.element?.setAttribute('aria-label', t.terminal.name(visible(name)));
 	return { host, xterm, fit };
 }
 
@@ -62,7 +65,7 @@ export default function TerminalView({ terminal, name, active }: { terminal: Ter
 			const element = box.current!;
 			let view = shown.get(terminal);
 			const first = !view;
-			view ??= make(terminal, name);
+			view ??= make(terminal);
 			shown.set(terminal, view);
 			const { host, xterm, fit } = view;
 			element.append(host);
@@ -78,6 +81,8 @@ export default function TerminalView({ terminal, name, active }: { terminal: Ter
 					(data, done) => xterm.write(data, done),
 					(what) => xterm.write(say(what === 'lost' ? t.terminal.lost : t.terminal.reopened)),
 				);
+			if (terminal.wantsFocus) xterm.focus();
+			terminal.wantsFocus = false;
 			observer = new ResizeObserver(() => element.clientHeight > 0 && fit.fit());
 			observer.observe(element);
 		};
@@ -93,9 +98,4 @@ export default function TerminalView({ terminal, name, active }: { terminal: Ter
 		if (active) shown.get(terminal)?.fit.fit();
 	}, [active, terminal]);
 	return <div ref={box} className={s.box} dir="ltr" data-keys="theirs" />;
-}
-
-/** Puts the keyboard into a terminal that is on the page. */
-export function focusTerminal(terminal: Terminal): void {
-	shown.get(terminal)?.xterm.focus();
 }

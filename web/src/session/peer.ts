@@ -38,6 +38,8 @@ const ANSWER_MS = 13_000;
 const ROUTE_MS = 25_000;
 const RESTART_AFTER_MS = 250;
 const RESTART_EVERY_MS = 4_000;
+/** unanswered ones; then the device has most likely lost the session */
+const RESTARTS_MAX = 2;
 const GIVE_UP_MS = 60_000;
 const OFFLINE_RETRY_MS = 3_000;
 const FINAL_REASONS = new Set(['user', 'policy', 'forget', 'forgotten', 'signed-out']);
@@ -56,6 +58,7 @@ export class PeerSession {
 	greeted = false;
 	private begun = 0;
 	private brokenSince = 0;
+	private restarts = 0;
 	private remote: { candidate: string; mid: string }[] = [];
 	private described = false;
 	private deviceHosts: string[] = [];
@@ -144,6 +147,7 @@ export class PeerSession {
 			this.clear();
 			this.failures = 0;
 			this.brokenSince = 0;
+			this.restarts = 0;
 			this.set({ phase: 'connected', failure: null });
 			this.watch?.start();
 			for (const terminal of this.terminals.get()) terminal.connect();
@@ -163,6 +167,7 @@ export class PeerSession {
 		this.after(RESTART_EVERY_MS, () => void this.restart());
 		if (hub.link.get().state !== 'live') return;
 		if (deviceNow(this.device)?.online === false) return;
+		if (++this.restarts > RESTARTS_MAX) return this.connect();
 		try {
 			if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
 			await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
@@ -171,7 +176,8 @@ export class PeerSession {
 			await hub.invoke('Restart', { session, sdp: this.offer });
 		} catch (error) {
 			// the hub or the device does not know the session any more: begin again
-			if (this.pc === pc && error instanceof HubError && error.code !== 'hub') void this.connect();
+			const gone = error instanceof HubError && error.code !== 'hub' && error.code !== 'offline';
+			if (this.pc === pc && gone) void this.connect();
 		}
 	}
 
@@ -184,15 +190,18 @@ export class PeerSession {
 			hub.send('End', { session: event.session, reason: 'refused' });
 			return this.fail(refusal);
 		}
+		// first the description, then the word for it: drawing the page must not hold up the connection
+		const described = pc.setRemoteDescription({ type: 'answer', sdp: event.sdp });
 		if (this.state.get().phase === 'asking') {
 			this.set({ phase: 'finding' });
 			this.after(ROUTE_MS, () => this.fail('no-route'));
 		}
 		try {
-			await pc.setRemoteDescription({ type: 'answer', sdp: event.sdp });
+			await described;
 		} catch (error) {
-			return this.fail('internal', String(error));
+			return this.pc === pc ? this.fail('internal', String(error)) : undefined;
 		}
+		if (this.pc !== pc) return;
 		this.noteHosts(event.sdp.split(/\r?\n/));
 		this.described = true;
 		for (const candidate of this.remote.splice(0)) this.addCandidate(candidate);
@@ -216,7 +225,9 @@ export class PeerSession {
 	}
 
 	refused(code: string, message: string): void {
-		if (code === 'offline') this.wait('offline');
+		// the device cannot take up the old session: begin a new one
+		if (this.state.get().phase === 'rerouting') void this.connect();
+		else if (code === 'offline') this.wait('offline');
 		else if (code === 'hub') this.wait('hub');
 		else this.fail(code, message);
 	}
@@ -339,6 +350,7 @@ export class PeerSession {
 		this.deviceHosts = [];
 		this.described = false;
 		this.brokenSince = 0;
+		this.restarts = 0;
 		if (pc) {
 			pc.onconnectionstatechange = pc.ontrack = pc.onicecandidate = null;
 			pc.close();

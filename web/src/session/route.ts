@@ -6,6 +6,9 @@
 import type { Candidate, Route, Tried } from '../lib/api';
 
 type Method = Route['method'];
+
+/** the most telling ones; a computer with many networks makes hundreds of pairs */
+const TRIED_MAX = 24;
 type Stats = Record<string, unknown> & { id: string; type: string };
 
 /** An address that the browser hides (`.local` name or none at all) is empty here. */
@@ -139,17 +142,19 @@ export function measure(report: Iterable<unknown>, deviceHosts: readonly string[
 		rttCount: Number(selected.responsesReceived ?? 0),
 		tried: pairs
 			.map((p) => triedOf(p, all))
-			.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent),
+			.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent)
+			.slice(0, TRIED_MAX),
 	};
 }
 
 function triedOf(pair: Stats, all: Map<string, Stats>): Tried {
+	const answered = Number(pair.responsesReceived ?? 0);
 	return {
 		local: candidate(all.get(String(pair.localCandidateId))),
 		remote: candidate(all.get(String(pair.remoteCandidateId))),
 		state: STATES[String(pair.state)] ?? 'waiting',
-		sent: Number(pair.requestsSent ?? 0),
-		answered: Number(pair.responsesReceived ?? 0),
+		sent: Math.max(Number(pair.requestsSent ?? 0), answered), // Firefox does not say how many it sent
+		answered,
 		rtt_ms: milliseconds(pair.currentRoundTripTime),
 		error: null,
 	};

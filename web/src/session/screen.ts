@@ -16,11 +16,13 @@ export interface ScreenState {
 	/** the channel broke off and is being opened again */
 	reopening: boolean;
 	control: 'off' | 'asked' | 'on' | 'taken';
+	/** who took it from us */
+	controller: string;
 	displays: Display[];
 	clipboard: string | null;
 	failure: { code: string; message: string } | null;
 }
-const NOTHING: ScreenState = { open: false, reopening: false, control: 'off', displays: [], clipboard: null, failure: null };
+const NOTHING: ScreenState = { open: false, reopening: false, control: 'off', controller: '', displays: [], clipboard: null, failure: null };
 
 export const CLIPBOARD_MAX = 60_000;
 const FIRST_MS = 50;
@@ -83,17 +85,17 @@ export class Screen {
 			return;
 		}
 		if (message.type === 'displays') this.set({ displays: displays(message.list), failure: null });
-		else if (message.type === 'control') this.controlled(message.on === true);
+		else if (message.type === 'control') this.controlled(message.on === true, String(message.by ?? ''));
 		else if (message.type === 'clipboard') this.set({ clipboard: String(message.text ?? '') });
 		else if (message.type === 'failed') this.set({ failure: { code: String(message.code ?? ''), message: String(message.message ?? '') } });
 	}
 
-	private controlled(on: boolean): void {
+	private controlled(on: boolean, by: string): void {
 		const { control } = this.state.get();
 		if (on) this.set({ control: this.wanted ? 'on' : 'off' });
 		else if (control === 'on') {
 			this.held.clear();
-			this.set({ control: this.wanted ? 'taken' : 'off', clipboard: null });
+			this.set({ control: this.wanted ? 'taken' : 'off', controller: by, clipboard: null });
 			this.wanted = false;
 		} else if (control === 'asked') this.set({ control: 'off' });
 	}

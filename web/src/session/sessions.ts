@@ -3,7 +3,7 @@ import { account, onSignOut } from '../lib/account';
 import type { Device } from '../lib/api';
 import { deviceNow, onDevice, onDeviceGone } from '../lib/devices';
 import { hub } from '../lib/hub';
-import { loadDevicePage } from '../lib/pages';
+import { preloadDevicePage } from '../lib/pages';
 import { pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
@@ -27,9 +27,10 @@ export function openSession(device: string): PeerSession {
 	return session;
 }
 
-/** Forgets a session that is over, when its page is left. */
+/** Its page is left: a running session goes on, one that is over or only waits for its device is forgotten. */
 export function leave(session: PeerSession): void {
-	if (session.running) return;
+	if (session.running && session.state.get().phase !== 'waiting') return;
+	session.end();
 	session.screen.dispose();
 	sessions.set(sessions.get().filter((other) => other !== session));
 }
@@ -44,7 +45,7 @@ export function endAll(): void {
 
 /** The pointer or the focus is on this device, so it may be asked for next. */
 export function warm(device: Device): void {
-	void loadDevicePage().catch(() => {});
+	preloadDevicePage();
 	if (device.online && device.modules.includes('screen') && !sessionOf(device.id)) void warmUp();
 }
 

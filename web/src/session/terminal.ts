@@ -18,6 +18,8 @@ const encoder = new TextEncoder();
 
 export class Terminal {
 	readonly state = new Store<TerminalState>({ state: 'waiting', exit: null, failure: null });
+	/** somebody asked for it just now, so the keyboard goes there once it is shown */
+	wantsFocus = false;
 	private channel: RTCDataChannel | null = null;
 	private protocol: TerminalProtocol | null = null;
 	private output: Output = () => {};
@@ -26,6 +28,7 @@ export class Terminal {
 	private rows = 24;
 	private tries = 0;
 	private opened = false;
+	private attached = false;
 	private timer: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(
@@ -39,18 +42,14 @@ export class Terminal {
 		this.note = note;
 		this.cols = cols;
 		this.rows = rows;
+		this.attached = true;
 		this.connect();
-	}
-
-	detach(): void {
-		this.output = () => {};
-		this.note = () => {};
 	}
 
 	/** Called by the session when it is connected, and by attach. */
 	connect(): void {
 		const { state } = this.state.get();
-		if (this.channel || (state !== 'waiting' && state !== 'opening')) return;
+		if (!this.attached || this.channel || (state !== 'waiting' && state !== 'opening')) return;
 		const channel = this.session.openChannel('terminal');
 		if (!channel) return;
 		this.channel = channel;

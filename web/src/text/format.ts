@@ -1,11 +1,17 @@
 // Dates, times and measured values in the language of the catalogue.
 import { t } from './index';
 
+/** The catalogue's language as this person's browser writes it: English dates differ between countries. */
+function locale(): string {
+	const own = typeof navigator === 'undefined' ? [] : navigator.languages;
+	return own.find((tag) => tag === t.language || tag.startsWith(`${t.language}-`)) ?? t.language;
+}
+
 const cache = new Map<string, Intl.DateTimeFormat>();
 function dates(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-	const key = t.language + JSON.stringify(options);
+	const key = locale() + JSON.stringify(options);
 	let format = cache.get(key);
-	if (!format) cache.set(key, (format = new Intl.DateTimeFormat(t.language, options)));
+	if (!format) cache.set(key, (format = new Intl.DateTimeFormat(locale(), options)));
 	return format;
 }
 

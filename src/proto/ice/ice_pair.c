@@ -1,0 +1,367 @@
+/* Remote candidates and the checklist (RFC 8445 §6.1.2). */
+#include "base/text.h"
+#include "proto/ice/ice_internal.h"
+
+const char *ice_pair_state_name(enum ice_pair_state state)
+{
+	switch (state) {
+	case ICE_PAIR_FROZEN:
+		return "frozen";
+	case ICE_PAIR_WAITING:
+		return "waiting";
+	case ICE_PAIR_IN_PROGRESS:
+		return "in-progress";
+	case ICE_PAIR_SUCCEEDED:
+		return "succeeded";
+	case ICE_PAIR_FAILED:
+		return "failed";
+	}
+	return "unknown";
+}
+
+/* The local side as the other agent sees it; before an answer, the base. */
+static const struct lcand *seen_local(const struct ice *ice, const struct pair *p)
+{
+	return &ice->locals[p->mapped >= 0 ? p->mapped : p->local];
+}
+
+/* §6.1.2.3 */
+uint64_t ice__pair_priority(const struct ice *ice, const struct pair *p)
+{
+	uint64_t ours = seen_local(ice, p)->priority, theirs = ice->remotes[p->remote].priority;
+	uint64_t g = ice->controlling ? ours : theirs, d = ice->controlling ? theirs : ours;
+
+	return (FL_MIN(g, d) << 32) + 2 * FL_MAX(g, d) + (g > d);
+}
+
+/* An address nobody translates on the way: host candidates, and a remote one that was learned from
+ * its checks (a browser that hides behind a .local name) when it is not a public one. */
+static bool remote_is_direct(const struct rcand *r)
+{
+	enum addr_range range = addr_range(&r->addr);
+
+	return r->type == ICE_HOST ||
+	       (r->type == ICE_PRFLX &&
+		(range == ADDR_PRIVATE || range == ADDR_LINK_LOCAL || range == ADDR_LOOPBACK));
+}
+
+/*
+ * Which of two working pairs is taken: 3 local, 2 punched, 1 local over a VPN or a virtual or
+ * link-local network, 0 relayed. Within a rank the priority decides. For a pair not yet answered it
+ * is the best the pair can become.
+ */
+int ice__pair_rank(const struct ice *ice, const struct pair *p)
+{
+	const struct lcand *l = seen_local(ice, p);
+	const struct rcand *r = &ice->remotes[p->remote];
+
+	if (l->type == ICE_RELAY || r->type == ICE_RELAY)
+		return 0;
+	if (l->net == ICE_NET_VIRTUAL || l->net == ICE_NET_LINK_LOCAL)
+		return 1;
+	return l->type == ICE_HOST && remote_is_direct(r) ? 3 : 2;
+}
+
+bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct pair *b)
+{
+	int rank_a = ice__pair_rank(ice, a), rank_b = ice__pair_rank(ice, b);
+
+	if (rank_a != rank_b)
+		return rank_a > rank_b;
+	return ice__pair_priority(ice, a) > ice__pair_priority(ice, b);
+}
+
+int ice__pair_find(const struct ice *ice, unsigned gen, int local, const struct addr *remote)
+{
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		const struct pair *p = &ice->pairs[i];
+
+		if (p->used && p->gen == gen && p->local == local &&
+		    addr_equal(&p->remote_addr, remote))
+			return i;
+	}
+	return -1;
+}
+
+static bool same_foundation(const struct ice *ice, const struct pair *a, const struct pair *b)
+{
+	return strcmp(ice->locals[a->local].foundation, ice->locals[b->local].foundation) == 0 &&
+	       strcmp(ice->remotes[a->remote].foundation, ice->remotes[b->remote].foundation) == 0;
+}
+
+/* A free slot, or that of the least pair that nothing depends on and that is less than p. */
+static int pair_slot(struct ice *ice, const struct pair *p)
+{
+	int least = -1;
+
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		const struct pair *have = &ice->pairs[i];
+
+		if (!have->used)
+			return i;
+		if (have->valid || have->nominating || i == ice->selected)
+			continue;
+		if (least < 0 ||
+		    ice__pair_priority(ice, have) < ice__pair_priority(ice, &ice->pairs[least]))
+			least = i;
+	}
+	ice->stats.over_limit++;
+	if (least < 0 || ice__pair_priority(ice, &ice->pairs[least]) >= ice__pair_priority(ice, p))
+		return -1;
+	ice__pair_drop(ice, least);
+	return least;
+}
+
+/* Whether packets between the two can make sense at all. */
+static bool can_pair(const struct lcand *l, const struct rcand *r)
+{
+	enum addr_range lr = addr_range(&l->addr), rr = addr_range(&r->addr);
+
+	if (l->addr.family != r->addr.family)
+		return false;
+	if ((lr == ADDR_LOOPBACK) != (rr == ADDR_LOOPBACK) && l->type == ICE_HOST)
+		return false;
+	if (l->addr.family == ADDR_V6 && (lr == ADDR_LINK_LOCAL) != (rr == ADDR_LINK_LOCAL))
+		return false;
+	return !(l->addr.port == r->addr.port && memcmp(l->addr.ip, r->addr.ip, 16) == 0);
+}
+
+/* The new pair's slot; -1 when it makes no sense or there is no room. */
+int ice__pair_add(struct ice *ice, usec_t now, int local, int remote)
+{
+	const struct lcand *l = &ice->locals[local];
+	const struct rcand *r = &ice->remotes[remote];
+	struct pair p = {
+		.used = true,
+		.gen = r->gen,
+		.local = local,
+		.remote = remote,
+		.mapped = -1,
+		.remote_addr = r->addr,
+		.state = ICE_PAIR_WAITING,
+		.rto = RTO_US,
+		.due = USEC_NEVER,
+	};
+	int slot;
+
+	(void)now;
+	if (!can_pair(l, r))
+		return -1;
+	p.remote_addr.scope = addr_range(&r->addr) == ADDR_LINK_LOCAL ? l->addr.scope : 0;
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		const struct pair *o = &ice->pairs[i];
+
+		if (o->used && o->gen == p.gen && same_foundation(ice, o, &p) &&
+		    (o->state == ICE_PAIR_WAITING || o->state == ICE_PAIR_IN_PROGRESS))
+			p.state = ICE_PAIR_FROZEN;
+	}
+	slot = pair_slot(ice, &p);
+	if (slot >= 0)
+		ice->pairs[slot] = p;
+	return slot;
+}
+
+void ice__pair_drop(struct ice *ice, int pair)
+{
+	ice->pairs[pair].used = false;
+	if (ice->selected == pair)
+		ice->selected = -1;
+}
+
+/* To the start of the state machine, as if it were new; what was learned for the report stays. */
+void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p)
+{
+	(void)now;
+	p->state = ICE_PAIR_WAITING;
+	p->valid = p->nominating = p->nominated = false;
+	p->mapped = -1;
+	p->tries = 0;
+	p->rto = RTO_US;
+	p->due = USEC_NEVER;
+}
+
+static void pair_remote(struct ice *ice, usec_t now, int remote)
+{
+	for (int i = 0; i < ICE_LOCALS_MAX; i++) {
+		const struct lcand *l = &ice->locals[i];
+
+		if (l->used && (l->type == ICE_HOST || l->type == ICE_RELAY))
+			ice__pair_add(ice, now, i, remote);
+	}
+}
+
+void ice__pair_local(struct ice *ice, usec_t now, int local)
+{
+	for (int i = 0; i < ICE_REMOTES_MAX; i++)
+		if (ice->remotes[i].used && ice->remotes[i].gen == ice->gen)
+			ice__pair_add(ice, now, local, i);
+}
+
+static int find_remote(const struct ice *ice, const struct addr *addr)
+{
+	for (int i = 0; i < ICE_REMOTES_MAX; i++)
+		if (ice->remotes[i].used && ice->remotes[i].gen == ice->gen &&
+		    addr_equal(&ice->remotes[i].addr, addr))
+			return i;
+	return -1;
+}
+
+/* A signalled candidate takes the place of a peer-reflexive one (RFC 8838 §11.4). */
+static bool upgrade(struct rcand *have, const struct rcand *r)
+{
+	if (have->type != ICE_PRFLX || r->type == ICE_PRFLX)
+		return false;
+	have->type = r->type;
+	have->priority = r->priority;
+	memcpy(have->foundation, r->foundation, sizeof(have->foundation));
+	return true;
+}
+
+/* The slot of a new or known candidate of the present generation, -1 at the limit. A signalled one
+ * is paired with all bases, a peer-reflexive one only by the caller (§7.3.1.4). */
+int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r)
+{
+	int i = find_remote(ice, &r->addr);
+
+	if (i >= 0) {
+		if (upgrade(&ice->remotes[i], r)) {
+			for (int l = 0; l < ICE_LOCALS_MAX; l++)
+				if (ice->locals[l].used && ice->locals[l].type != ICE_SRFLX &&
+				    ice->locals[l].type != ICE_PRFLX &&
+				    ice__pair_find(ice, ice->gen, l, &r->addr) < 0)
+					ice__pair_add(ice, now, l, i);
+		} else if (r->type != ICE_PRFLX) {
+			ice->stats.candidates_ignored++;
+		}
+		return i;
+	}
+	for (i = 0; i < ICE_REMOTES_MAX; i++)
+		if (!ice->remotes[i].used)
+			break;
+	if (i == ICE_REMOTES_MAX) {
+		ice->stats.over_limit++;
+		return -1;
+	}
+	ice->remotes[i] = *r;
+	ice->remotes[i].used = true;
+	ice->remotes[i].gen = ice->gen;
+	if (r->type != ICE_PRFLX)
+		pair_remote(ice, now, i);
+	return i;
+}
+
+static bool candidate_usable(const struct ice *ice, const struct ice_candidate *c)
+{
+	const struct creds *creds = &ice->creds[ice->gen];
+	enum addr_range range = addr_range(&c->addr);
+
+	if (c->transport != ICE_UDP || c->component != 1 || c->addr.family == ADDR_NONE ||
+	    c->addr.port == 0 || range == ADDR_UNSPECIFIED || range == ADDR_MULTICAST ||
+	    (range == ADDR_LOOPBACK && !ice->config.loopback))
+		return false;
+	return !c->ufrag[0] || !creds->have_remote || strcmp(c->ufrag, creds->remote_ufrag) == 0;
+}
+
+int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *candidate)
+{
+	struct rcand r = { .type = candidate->type, .priority = candidate->priority };
+	uint64_t known = ice->stats.candidates_ignored + ice->stats.over_limit;
+	int i;
+
+	if (!candidate_usable(ice, candidate)) {
+		ice->stats.candidates_ignored++;
+		return 0;
+	}
+	r.addr = addr_unmap(&candidate->addr);
+	r.addr.scope = 0;
+	text_copy(r.foundation, sizeof(r.foundation), candidate->foundation);
+	i = ice__remote_add(ice, now, &r);
+	ice__turn_end(ice, now);
+	return i >= 0 && known == ice->stats.candidates_ignored + ice->stats.over_limit;
+}
+
+void ice_end_of_remotes(struct ice *ice, usec_t now)
+{
+	ice->remotes_done = true;
+	ice__turn_end(ice, now);
+}
+
+void ice__remote_forget(struct ice *ice, int remote)
+{
+	ice->remotes[remote].used = false;
+}
+
+static void describe(const struct ice *ice, int i, struct ice_pair_info *out)
+{
+	const struct pair *p = &ice->pairs[i];
+	const struct lcand *seen = seen_local(ice, p);
+
+	*out = (struct ice_pair_info){
+		.local_type = seen->type,
+		.remote_type = ice->remotes[p->remote].type,
+		.local = seen->addr,
+		.base = ice->locals[p->local].addr,
+		.remote = p->remote_addr,
+		.state = p->state,
+		.valid = p->valid,
+		.nominated = p->nominated,
+		.selected = i == ice->selected,
+		.priority = ice__pair_priority(ice, p),
+		.sent = p->sent,
+		.answered = p->answered,
+		.received = p->received,
+		.rtt_us = p->rtt_us,
+		.error = p->error,
+		.error_code = p->error_code,
+		.send_error = p->send_error,
+	};
+}
+
+size_t ice_pairs(const struct ice *ice, struct ice_pair_info *out, size_t cap)
+{
+	bool taken[ICE_PAIRS_MAX] = { false };
+	size_t n = 0;
+
+	while (n < cap) {
+		int best = -1;
+
+		for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+			if (!ice->pairs[i].used || taken[i])
+				continue;
+			if (best < 0 || i == ice->selected ||
+			    (best != ice->selected &&
+			     ice__pair_better(ice, &ice->pairs[i], &ice->pairs[best])))
+				best = i;
+		}
+		if (best < 0)
+			break;
+		taken[best] = true;
+		describe(ice, best, &out[n++]);
+	}
+	return n;
+}
+
+size_t ice_servers(const struct ice *ice, struct ice_server_info *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < PROBES_MAX && n < cap; i++) {
+		const struct probe *p = &ice->probes[i];
+
+		if (p->used)
+			out[n++] = (struct ice_server_info){
+				.server = ice->servers[p->server],
+				.base = ice->locals[p->local].addr,
+				.mapped = p->mapped,
+				.rtt_us = p->rtt_us,
+				.sent = p->sent,
+				.gave_up = p->gave_up,
+			};
+	}
+	return n;
+}
+
+const struct ice_stats *ice_stats(const struct ice *ice)
+{
+	return &ice->stats;
+}

@@ -1,0 +1,208 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "proto/sdp/sdp.h"
+
+#define MAX_MESSAGE_SIZE 65536
+#define SCTP_PORT 5000
+
+static void line(struct writer *w, const char *fmt, ...) FL_PRINTF(2, 3);
+
+static void line(struct writer *w, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(text)) {
+		writer_fail(w);
+		return;
+	}
+	writer_bytes(w, text, (size_t)n);
+	writer_str(w, "\r\n");
+}
+
+static void attribute(struct writer *w, const char *name, struct span value)
+{
+	writer_str(w, "a=");
+	writer_str(w, name);
+	writer_span_put(w, value);
+	writer_str(w, "\r\n");
+}
+
+static void session(struct writer *w, const struct sdp_local *l)
+{
+	line(w, "v=0");
+	line(w, "o=- %llu %u IN IP4 127.0.0.1", (unsigned long long)l->session_id, l->version);
+	line(w, "s=-");
+	line(w, "t=0 0");
+	line(w, "a=fairlead:1");
+	if (l->hello.len && l->hello.len <= SDP_HELLO_MAX) {
+		char text[TEXT_B64_LEN(SDP_HELLO_MAX)];
+
+		text_b64_encode(l->hello, text, sizeof(text));
+		attribute(w, "fairlead-hello:", span_str(text));
+	}
+}
+
+static void transport(struct writer *w, const struct sdp_local *l, bool candidates)
+{
+	static const char *const setups[] = { "actpass", "actpass", "active", "passive" };
+
+	line(w, "c=IN IP4 0.0.0.0");
+	attribute(w, "ice-ufrag:", span_str(l->ufrag));
+	attribute(w, "ice-pwd:", span_str(l->pwd));
+	line(w, "a=ice-options:trickle renomination");
+	attribute(w, "fingerprint:", span_str(l->fingerprint));
+	line(w, "a=setup:%s", setups[l->setup]);
+	for (size_t i = 0; candidates && i < l->n_candidates; i++)
+		attribute(w, "", span_str(l->candidates[i]));
+	if (candidates && l->end_of_candidates)
+		line(w, "a=end-of-candidates");
+}
+
+static void data_section(struct writer *w, const struct sdp_local *l, struct span protocol,
+			 struct span mid, bool candidates)
+{
+	writer_str(w, "m=application 9 ");
+	writer_span_put(w, protocol);
+	writer_str(w, " webrtc-datachannel\r\n");
+	transport(w, l, candidates);
+	attribute(w, "mid:", mid);
+	line(w, "a=sctp-port:%d", SCTP_PORT);
+	line(w, "a=max-message-size:%d", MAX_MESSAGE_SIZE);
+}
+
+int sdp_write_offer(const struct sdp_local *local, char *dst, size_t cap)
+{
+	struct writer w = writer_of(dst, cap);
+
+	session(&w, local);
+	line(&w, "a=group:BUNDLE 0");
+	data_section(&w, local, span_str("UDP/DTLS/SCTP"), span_str("0"), true);
+	writer_u8(&w, 0);
+	return writer_failed(&w) ? FL_EQUOTA : (int)writer_len(&w) - 1;
+}
+
+/* Port 0, and otherwise what was offered (RFC 3264 §6). */
+static void rejected_section(struct writer *w, const struct sdp_media *m)
+{
+	struct reader r = reader_of(m->line);
+	size_t n = 0;
+
+	while (n < m->line.len && m->line.ptr[n] != ' ')
+		n++;
+	writer_str(w, "m=");
+	writer_span_put(w, reader_bytes(&r, n));
+	writer_str(w, " 0 ");
+	writer_span_put(w, m->protocol);
+	writer_str(w, " ");
+	writer_span_put(w, m->formats);
+	writer_str(w, "\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n");
+	if (m->mid.len)
+		attribute(w, "mid:", m->mid);
+}
+
+static void feedback(struct writer *w, const struct sdp_video *v)
+{
+	unsigned fb = v->format->feedback, pt = v->format->payload_type;
+
+	if (v->ext_twcc)
+		line(w, "a=rtcp-fb:%u transport-cc", pt);
+	if (fb & SDP_FB_REMB)
+		line(w, "a=rtcp-fb:%u goog-remb", pt);
+	if (fb & SDP_FB_FIR)
+		line(w, "a=rtcp-fb:%u ccm fir", pt);
+	if (fb & SDP_FB_NACK)
+		line(w, "a=rtcp-fb:%u nack", pt);
+	if (fb & SDP_FB_PLI)
+		line(w, "a=rtcp-fb:%u nack pli", pt);
+}
+
+static void extmap(struct writer *w, uint8_t id, const char *uri)
+{
+	if (id)
+		line(w, "a=extmap:%u %s", id, uri);
+}
+
+static void video_section(struct writer *w, const struct sdp_local *l, const struct sdp_media *m,
+			  const struct sdp_video *v, bool candidates)
+{
+	unsigned pt = v->format->payload_type;
+
+	writer_str(w, "m=video 9 ");
+	writer_span_put(w, m->protocol);
+	if (v->rtx)
+		line(w, " %u %u", pt, v->rtx_payload_type);
+	else
+		line(w, " %u", pt);
+	transport(w, l, candidates);
+	attribute(w, "mid:", m->mid);
+	line(w, "a=sendonly");
+	line(w, "a=rtcp-mux");
+	if (m->rtcp_rsize)
+		line(w, "a=rtcp-rsize");
+	line(w, "a=rtpmap:%u %s/90000", pt, v->codec == SDP_H264 ? "H264" : "VP8");
+	if (v->format->fmtp.len) {
+		writer_fmt(w, "a=fmtp:%u ", pt);
+		writer_span_put(w, v->format->fmtp);
+		writer_str(w, "\r\n");
+	}
+	feedback(w, v);
+	if (v->rtx) {
+		line(w, "a=rtpmap:%u rtx/90000", v->rtx_payload_type);
+		line(w, "a=fmtp:%u apt=%u", v->rtx_payload_type, pt);
+	}
+	extmap(w, v->ext_twcc, SDP_EXT_TWCC);
+	extmap(w, v->ext_abs_send_time, SDP_EXT_ABS_SEND_TIME);
+	extmap(w, v->ext_mid, SDP_EXT_MID);
+	extmap(w, v->ext_playout_delay, SDP_EXT_PLAYOUT_DELAY);
+	line(w, "a=msid:fairlead screen");
+	if (v->rtx)
+		line(w, "a=ssrc-group:FID %u %u", l->ssrc, l->rtx_ssrc);
+	line(w, "a=ssrc:%u cname:%s", l->ssrc, l->cname);
+	if (v->rtx)
+		line(w, "a=ssrc:%u cname:%s", l->rtx_ssrc, l->cname);
+}
+
+int sdp_write_answer(const struct sdp_local *local, const struct sdp *offer,
+		     const struct sdp_media *video_media, const struct sdp_video *video, char *dst,
+		     size_t cap)
+{
+	const struct sdp_media *data = sdp_find(offer, SDP_APPLICATION);
+	struct writer w = writer_of(dst, cap);
+	bool first = true;
+
+	session(&w, local);
+	writer_str(&w, "a=group:BUNDLE");
+	for (size_t i = 0; i < offer->n_media; i++) {
+		const struct sdp_media *m = &offer->media[i];
+
+		if ((m == data || (video && m == video_media)) && m->mid.len) {
+			writer_str(&w, " ");
+			writer_span_put(&w, m->mid);
+		}
+	}
+	writer_str(&w, "\r\n");
+	if (video)
+		line(&w, "a=msid-semantic:WMS fairlead");
+	for (size_t i = 0; i < offer->n_media; i++) {
+		const struct sdp_media *m = &offer->media[i];
+
+		if (m == data)
+			data_section(&w, local, m->protocol, m->mid, first);
+		else if (video && m == video_media)
+			video_section(&w, local, m, video, first);
+		else
+			rejected_section(&w, m);
+		if (m == data || (video && m == video_media))
+			first = false;
+	}
+	writer_u8(&w, 0);
+	return writer_failed(&w) ? FL_EQUOTA : (int)writer_len(&w) - 1;
+}

@@ -1,0 +1,350 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Device } from '../lib/api';
+
+const hub = vi.hoisted(() => ({
+	state: 'live',
+	sent: [] as { method: string; argument: Record<string, unknown> }[],
+	results: {} as Record<string, (argument: Record<string, unknown>) => unknown>,
+}));
+vi.mock('../lib/hub', () => {
+	class HubError extends Error {
+		constructor(readonly code: string, message: string) {
+			super(message);
+		}
+	}
+	return {
+		HubError,
+		hub: {
+			link: { get: () => ({ state: hub.state, since: 0 }) },
+			invoke: async (method: string, argument: Record<string, unknown>) => {
+				hub.sent.push({ method, argument });
+				return (hub.results[method] ?? (() => ({})))(argument);
+			},
+			send: (method: string, argument: Record<string, unknown>) => void hub.sent.push({ method, argument }),
+		},
+	};
+});
+const device = vi.hoisted(() => ({ now: null as Partial<Device> | null }));
+vi.mock('../lib/devices', () => ({ deviceNow: () => device.now ?? undefined }));
+
+const { HubError } = await import('../lib/hub');
+const { early, PeerSession } = await import('./peer');
+const { signedText } = await import('./signature');
+
+const print = (byte: string) => Array.from({ length: 32 }, () => byte).join(':');
+const OURS = print('11');
+const THEIRS = print('AA');
+const sdp = (fingerprint: string) => `v=0\r\na=fingerprint:sha-256 ${fingerprint}\r\n`;
+
+class FakeChannel {
+	readyState = 'connecting';
+	onopen: (() => void) | null = null;
+	onclose: (() => void) | null = null;
+	binaryType = '';
+	sent: unknown[] = [];
+	constructor(readonly label: string) {}
+	send(data: unknown) {
+		this.sent.push(data);
+	}
+	close() {
+		this.readyState = 'closed';
+	}
+}
+class FakePeer {
+	static made: FakePeer[] = [];
+	connectionState = 'new';
+	signalingState = 'stable';
+	localDescription: { sdp: string } | null = null;
+	remote: string[] = [];
+	offers = 0;
+	channels: FakeChannel[] = [];
+	candidates: unknown[] = [];
+	onconnectionstatechange: (() => void) | null = null;
+	onicecandidate: ((event: unknown) => void) | null = null;
+	ontrack: ((event: unknown) => void) | null = null;
+	constructor() {
+		FakePeer.made.push(this);
+	}
+	static get last() {
+		return FakePeer.made.at(-1)!;
+	}
+	addTransceiver() {
+		return { receiver: {}, setCodecPreferences() {} };
+	}
+	createDataChannel(label: string) {
+		const channel = new FakeChannel(label);
+		this.channels.push(channel);
+		return channel;
+	}
+	async createOffer() {
+		return { type: 'offer', sdp: `${sdp(OURS)}o=${this.offers++}\r\n` };
+	}
+	async setLocalDescription(description: { sdp: string }) {
+		this.localDescription = description;
+		this.signalingState = 'have-local-offer';
+	}
+	async setRemoteDescription(description: { sdp: string }) {
+		this.remote.push(description.sdp);
+		this.signalingState = 'stable';
+	}
+	async addIceCandidate(candidate: unknown) {
+		this.candidates.push(candidate);
+	}
+	async getStats() {
+		return new Map();
+	}
+	close() {
+		this.connectionState = 'closed';
+	}
+	become(state: string) {
+		this.connectionState = state;
+		this.onconnectionstatechange?.();
+	}
+}
+
+let sign: (session: string) => Promise<{ session: string; sdp: string; fingerprint: string; signature: string }>;
+let deviceKey = '';
+const sent = (method: string) => hub.sent.filter((call) => call.method === method).map((call) => call.argument);
+const settle = () => vi.advanceTimersByTimeAsync(1);
+
+beforeEach(async () => {
+	const pair = (await crypto.subtle.generateKey({ name: 'Ed25519' }, true, ['sign', 'verify'])) as CryptoKeyPair;
+	deviceKey = Buffer.from(await crypto.subtle.exportKey('raw', pair.publicKey)).toString('base64url');
+	sign = async (session) => ({
+		session,
+		sdp: sdp(THEIRS),
+		fingerprint: THEIRS,
+		signature: Buffer.from(await crypto.subtle.sign({ name: 'Ed25519' }, pair.privateKey, signedText(session, OURS, THEIRS))).toString('base64url'),
+	});
+	const stored = new Map<string, string>();
+	vi.stubGlobal('localStorage', { getItem: (k: string) => stored.get(k) ?? null, setItem: (k: string, v: string) => stored.set(k, v) });
+	vi.stubGlobal('document', { visibilityState: 'visible', addEventListener() {}, removeEventListener() {} });
+	vi.stubGlobal('RTCPeerConnection', FakePeer);
+	vi.stubGlobal('RTCRtpReceiver', {});
+	vi.useFakeTimers();
+	FakePeer.made = [];
+	hub.state = 'live';
+	hub.sent.length = 0;
+	let count = 0;
+	hub.results = {
+		IceServers: () => ({ iceServers: [], expires: Date.now() + 3_600_000 }),
+		Connect: () => ({ session: `s${++count}`, grant: 'g', expires: 0, deviceKey }),
+		Resume: () => ({ ok: true }),
+	};
+	device.now = { id: 'd1', online: true, modules: ['screen', 'terminal'] };
+});
+afterEach(() => {
+	vi.useRealTimers();
+	vi.unstubAllGlobals();
+});
+
+async function connected() {
+	const session = new PeerSession('d1');
+	await session.connect();
+	await session.answer(await sign('s1'));
+	FakePeer.last.become('connected');
+	await settle();
+	return session;
+}
+const phase = (session: InstanceType<typeof PeerSession>) => session.state.get().phase;
+
+describe('a session', () => {
+	it('goes from the question to the connection', async () => {
+		const session = new PeerSession('d1');
+		const connecting = session.connect();
+		expect(phase(session)).toBe('asking');
+		await connecting;
+		expect(sent('Connect')[0]).toMatchObject({ device: 'd1', modules: ['screen', 'terminal'], trickle: true });
+		session.trickle({ session: 's1', candidate: 'candidate:1 1 udp 1 10.0.0.9 1 typ host', mid: '0' });
+		expect(FakePeer.last.candidates).toEqual([]);
+		await session.answer(await sign('s1'));
+		expect(phase(session)).toBe('finding');
+		expect(FakePeer.last.candidates).toHaveLength(1);
+		FakePeer.last.become('connected');
+		expect(phase(session)).toBe('connected');
+		expect(FakePeer.last.channels.map((channel) => channel.label)).toEqual(['screen']);
+	});
+
+	it('tells the hub each candidate and the end of them', async () => {
+		const session = new PeerSession('d1');
+		await session.connect();
+		FakePeer.last.onicecandidate!({ candidate: { candidate: 'candidate:7', sdpMid: '0' } });
+		FakePeer.last.onicecandidate!({ candidate: null });
+		expect(sent('Trickle')).toEqual([
+			{ session: 's1', candidate: 'candidate:7', mid: '0' },
+			{ session: 's1', candidate: '', mid: '0' },
+		]);
+	});
+
+	it('takes an answer that came before the result of Connect', async () => {
+		const answer = await sign('s1');
+		hub.results.Connect = () => {
+			early.keep('s1', (session) => void session.answer(answer));
+			return { session: 's1', grant: 'g', expires: 0, deviceKey };
+		};
+		const session = new PeerSession('d1');
+		await session.connect();
+		await vi.waitFor(() => expect(phase(session)).toBe('finding'));
+	});
+
+	it('refuses an answer that is not the device’s, and ends the session', async () => {
+		for (const [change, code] of [
+			[{ signature: Buffer.alloc(64).toString('base64url') }, 'signature'],
+			[{ sdp: sdp(print('BB')) }, 'fingerprint'],
+		] as const) {
+			hub.sent.length = 0;
+			const session = new PeerSession('d1');
+			await session.connect();
+			const id = session.state.get().session!;
+			await session.answer({ ...(await sign(id)), ...change });
+			expect([phase(session), session.state.get().failure?.code]).toEqual(['failed', code]);
+			expect(sent('End')).toEqual([{ session: id, reason: 'refused' }]);
+			expect(FakePeer.last.remote).toEqual([]);
+		}
+	});
+
+	it('refuses a device that shows another key than before', async () => {
+		(await connected()).end();
+		hub.results.Connect = () => ({ session: 's9', grant: 'g', expires: 0, deviceKey: Buffer.alloc(32, 7).toString('base64url') });
+		const session = new PeerSession('d1');
+		await session.connect();
+		expect(session.state.get()).toMatchObject({ phase: 'failed', failure: { code: 'key-changed' } });
+		expect(FakePeer.last.connectionState).toBe('closed');
+	});
+
+	it('waits for a device that is offline and starts when it comes', async () => {
+		device.now = { ...device.now, online: false };
+		const session = new PeerSession('d1');
+		await session.connect();
+		expect(session.state.get()).toMatchObject({ phase: 'waiting', failure: { code: 'offline' } });
+		expect(sent('Connect')).toEqual([]);
+		device.now = { ...device.now, online: true };
+		session.nudge(true);
+		await settle();
+		expect(sent('Connect')).toHaveLength(1);
+	});
+
+	it('waits when the hub says offline, and names every other refusal', async () => {
+		hub.results.Connect = () => {
+			throw new HubError('offline', 'The device is offline.');
+		};
+		const session = new PeerSession('d1');
+		await session.connect();
+		expect(phase(session)).toBe('waiting');
+		hub.results.Connect = () => {
+			throw new HubError('policy', 'Not now.');
+		};
+		await vi.advanceTimersByTimeAsync(3_000);
+		expect(session.state.get()).toMatchObject({ phase: 'failed', failure: { code: 'policy', message: 'Not now.' } });
+	});
+
+	it('gives up on a device that does not answer', async () => {
+		const session = new PeerSession('d1');
+		await session.connect();
+		await vi.advanceTimersByTimeAsync(13_000);
+		expect(session.state.get().failure?.code).toBe('no-answer');
+		expect(sent('End')).toEqual([{ session: 's1', reason: 'no-answer' }]);
+	});
+
+	it('finds a new route by itself when the old one breaks', async () => {
+		const session = await connected();
+		FakePeer.last.become('disconnected');
+		expect(phase(session)).toBe('rerouting');
+		await vi.advanceTimersByTimeAsync(250);
+		expect(sent('Restart')).toHaveLength(1);
+		await session.answer(await sign('s1'));
+		FakePeer.last.become('connected');
+		expect(phase(session)).toBe('connected');
+		expect(FakePeer.made).toHaveLength(1);
+		await vi.advanceTimersByTimeAsync(20_000);
+		expect(sent('Restart')).toHaveLength(1);
+	});
+
+	it('starts anew when the device no longer knows the session', async () => {
+		const session = await connected();
+		hub.results.Restart = () => {
+			throw new HubError('unknown-session', 'No such session.');
+		};
+		FakePeer.last.become('failed');
+		await vi.advanceTimersByTimeAsync(10);
+		expect(sent('Connect')).toHaveLength(2);
+		expect(phase(session)).toBe('asking');
+	});
+
+	it('starts anew when the device does not answer a new route, or refuses it', async () => {
+		const session = await connected();
+		FakePeer.last.become('disconnected');
+		await vi.advanceTimersByTimeAsync(9_000);
+		expect(sent('Restart')).toHaveLength(2);
+		expect(sent('Connect')).toHaveLength(2);
+		await session.answer(await sign('s2'));
+		FakePeer.last.become('connected');
+		FakePeer.last.become('disconnected');
+		session.refused('internal', 'No such session.');
+		await settle();
+		expect(sent('Connect')).toHaveLength(3);
+	});
+
+	it('keeps the connection while only the device’s way to the hub is cut', async () => {
+		const session = await connected();
+		hub.results.Restart = () => {
+			throw new HubError('offline', 'Not connected now.');
+		};
+		FakePeer.last.become('disconnected');
+		await vi.advanceTimersByTimeAsync(1_000);
+		FakePeer.last.become('connected');
+		expect(phase(session)).toBe('connected');
+		expect(FakePeer.made).toHaveLength(1);
+	});
+
+	it('goes on while the hub is away and claims the session afterwards', async () => {
+		const session = await connected();
+		hub.state = 'lost';
+		await vi.advanceTimersByTimeAsync(30_000);
+		expect(phase(session)).toBe('connected');
+		hub.state = 'live';
+		await session.resume();
+		expect(sent('Resume')).toEqual([{ session: 's1' }]);
+		expect(FakePeer.made).toHaveLength(1);
+		hub.results.Resume = () => ({ ok: false });
+		await session.resume();
+		await settle();
+		expect(sent('Connect')).toHaveLength(2);
+	});
+
+	it('comes back after it was lost, but not after it was ended on purpose', async () => {
+		const session = await connected();
+		session.ended('hub', 'lost');
+		await settle();
+		expect(sent('Connect')).toHaveLength(2);
+		session.ended('device', 'user');
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(session.state.get()).toMatchObject({ phase: 'ended', endedBy: 'device' });
+		expect(sent('Connect')).toHaveLength(2);
+	});
+
+	it('opens the screen channel again when the module restarts', async () => {
+		await connected();
+		const [screen] = FakePeer.last.channels;
+		screen!.readyState = 'open';
+		screen!.onopen!();
+		screen!.onclose!();
+		await vi.advanceTimersByTimeAsync(50);
+		expect(FakePeer.last.channels.map((channel) => channel.label)).toEqual(['screen', 'screen']);
+		FakePeer.last.channels[1]!.onclose!();
+		await vi.advanceTimersByTimeAsync(50);
+		expect(FakePeer.last.channels).toHaveLength(2);
+		await vi.advanceTimersByTimeAsync(50);
+		expect(FakePeer.last.channels).toHaveLength(3);
+	});
+
+	it('ends for good', async () => {
+		const session = await connected();
+		session.end();
+		expect(sent('End')).toEqual([{ session: 's1', reason: 'user' }]);
+		expect(FakePeer.last.connectionState).toBe('closed');
+		session.nudge(true);
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(sent('Connect')).toHaveLength(1);
+	});
+});

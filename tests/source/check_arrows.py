@@ -27,9 +27,9 @@ MAY = {
     "relay": {"base", "io", "proto/*"},
     "modules": {"base", "io"},
     "hub": {"base", "io", "proto/*", "hublink"},
-    "hublink": {"base", "io", "proto/*"},
+    "hublink": {"base", "io", "proto/*", "peer"},
     "client": {"base", "io", "proto/*", "hublink", "peer", "modules"},
-    "cli": {"base", "io", "proto/*", "hublink", "peer"},
+    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules"},
     "demo": {"base", "io"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|demo|fairlead)/[^">]+)[">]', re.M)

@@ -1,0 +1,52 @@
+#include "hublink/route_json.h"
+
+static json_t *candidate_json(const struct fl_candidate *c)
+{
+	return json_pack("{s:s, s:s, s:i, s:s}", "type", fl_candidate_type_name(c->type), "address",
+			 c->address, "port", c->port, "protocol", "udp");
+}
+
+static const char *state_name(enum fl_pair_state state)
+{
+	switch (state) {
+	case FL_PAIR_FROZEN:
+		return "frozen";
+	case FL_PAIR_WAITING:
+		return "waiting";
+	case FL_PAIR_IN_PROGRESS:
+		return "in-progress";
+	case FL_PAIR_SUCCEEDED:
+		return "succeeded";
+	case FL_PAIR_FAILED:
+		return "failed";
+	}
+	return "failed";
+}
+
+/* Milliseconds with two places, so that 371 µs reads 0.37. */
+static json_t *ms(uint32_t us)
+{
+	return json_real((double)(us / 10) / 100);
+}
+
+static json_t *pair_json(const struct fl_pair *p)
+{
+	return json_pack("{s:o, s:o, s:s, s:i, s:i, s:o, s:n}", "local", candidate_json(&p->local),
+			 "remote", candidate_json(&p->remote), "state", state_name(p->state),
+			 "sent", (int)p->sent, "answered", (int)p->answered, "rtt_ms",
+			 p->rtt_us ? ms(p->rtt_us) : json_null(), "error");
+}
+
+json_t *route_json(const struct fl_route *route)
+{
+	if (route->method == FL_ROUTE_NONE)
+		return NULL;
+	json_t *tried = json_array();
+	for (size_t i = 0; i < route->n_tried; i++)
+		json_array_append_new(tried, pair_json(&route->tried[i]));
+	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:{s:o, s:o}, s:o}", "method",
+			 fl_route_method_name(route->method), "transport", "udp", "rtt_ms",
+			 ms(route->rtt_us), "setup_ms", ms(route->setup_us), "reason",
+			 route->reason, "pair", "local", candidate_json(&route->pair.local),
+			 "remote", candidate_json(&route->pair.remote), "tried", tried);
+}

@@ -1,0 +1,43 @@
+/*
+ * One hub: its parts and the order they live in. Made by main.c; the parts get a pointer to it and
+ * use each other through the headers named below. Everything here belongs to the loop's thread;
+ * only store jobs and password jobs run elsewhere.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "hub/config.h"
+#include "hub/identity/hubkey.h"
+#include "hub/identity/limit.h"
+#include "hub/identity/password.h"
+#include "hub/store/queue.h"
+#include "io/loop.h"
+
+#define HUB_COOKIE_DAYS 7
+#define HUB_LINK_SECONDS 900
+#define HUB_TOKEN_SECONDS 3600
+#define HUB_ADMIN "admin"
+
+struct hub {
+	struct loop *loop;
+	const struct hub_config *config;
+	struct hubkey *key;
+	struct store_queue *store;
+	struct password_pool *passwords;
+	struct limit by_account, by_address; /* sign-in attempts */
+	struct server *server;		     /* http/server.h */
+	struct files *files;		     /* http/files.h */
+	struct hub_tls *tls;		     /* tls.h */
+	struct registry *registry;	     /* realtime/registry.h */
+	struct broker *broker;		     /* realtime/broker.h */
+	struct list consoles;		     /* realtime/console.h */
+	char *ca_pem;			     /* of the local authority; NULL with --certificate */
+	char url[300];			     /* "https://host:port", without a slash at the end */
+	char name[128];			     /* what clients show: the first name or the host's */
+};
+
+/* Milliseconds since 1970: what goes into rows and messages. */
+int64_t hub_now_ms(void);
+
+/* A new one-time link of an account: its URL, and the hash to be stored. */
+void hub_make_link(const struct hub *h, char url[512], uint8_t hash[32]);

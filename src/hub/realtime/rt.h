@@ -1,0 +1,64 @@
+/*
+ * One SignalR connection over a WebSocket over a stream, server side. The connection (http/conn)
+ * owns it and hands it what the stream says; a console or an endpoint object stands behind it as
+ * handler. Whatever is sent is queued at once and leaves after the turn of the loop. An other side
+ * that reads too slowly for its queue is dropped, never waited for.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "hub/json/schema.h"
+#include "io/loop.h"
+#include "io/stream.h"
+#include "proto/signalr/signalr.h"
+#include "proto/ws/ws.h"
+
+#define RT_QUEUE_MAX (1024 * 1024) /* bytes one side may be behind */
+#define RT_PACE (192 * 1024)	   /* backlog above which bulk senders wait for on_drain */
+
+struct rt;
+
+/* A method that the other side may call. args was checked by the table and is borrowed. Answers
+ * with rt_result() or rt_error(), at once or later. */
+struct rt_method {
+	const char *name; /* NULL ends the list */
+	const struct schema *args;
+	void (*call)(void *arg, const char *call_id, json_t *args);
+};
+
+struct rt_handler {
+	const struct rt_method *methods;
+	void (*on_connected)(void *arg);
+	/* NULL, or a sentence "CODE: …" that refuses every method for now */
+	const char *(*on_guard)(void *arg, const char *method);
+	void (*on_drain)(void *arg);  /* may be NULL */
+	void (*on_closed)(void *arg); /* exactly once; rt is not to be used after it */
+};
+
+struct rt_config {
+	usec_t ping_us, timeout_us;
+};
+
+/* on_end: the stream is to be closed. NULL: no memory. The stream stays the connection's. */
+struct rt *rt_create(struct loop *loop, struct stream *stream, const struct rt_config *config,
+		     const struct rt_handler *handler, void *arg, void (*on_end)(void *conn),
+		     void *conn);
+
+/* From the connection. destroy tells the handler; the memory goes after the turn. */
+void rt_read(struct rt *rt, struct span bytes);
+void rt_drain(struct rt *rt);
+void rt_destroy(struct rt *rt);
+
+/* For handlers. Failures to queue drop the connection after the turn. */
+void rt_send(struct rt *rt, const char *target, json_t *arg); /* arg is taken over */
+void rt_send_encoded(struct rt *rt, struct span message);
+void rt_result(struct rt *rt, const char *call_id, json_t *result); /* taken over; NULL: {} */
+void rt_error(struct rt *rt, const char *call_id, const char *code, const char *fmt, ...)
+	FL_PRINTF(4, 5);
+
+/* Ends it in good order: queued messages first, then a WebSocket close with this code. */
+void rt_close(struct rt *rt, unsigned ws_code, const char *reason);
+
+/* Sends what is queued now; then the bytes that the kernel has not taken yet. */
+size_t rt_backlog(struct rt *rt);

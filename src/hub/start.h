@@ -1,0 +1,18 @@
+/* What must be there before a hub can serve: data folder, keys, store, account, API key. */
+#pragma once
+
+#include "hub/hub.h"
+
+struct start {
+	int lock; /* of the data folder; -1 */
+	bool first;
+	char link[512]; /* one-time link made at the first start, or "" */
+};
+
+/* Fills hub.key and hub.store, hub.registry, hub.broker with what was stored. 0 or negative with a
+ * sentence. */
+int start_data(struct hub *h, struct start *s, char why[256]) FL_WARN_UNUSED;
+
+/* The first account's link, once hub.url is known. */
+int start_account(struct hub *h, struct start *s, struct store *store,
+		  char why[256]) FL_WARN_UNUSED;

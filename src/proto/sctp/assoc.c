@@ -23,7 +23,8 @@ struct assoc {
 	struct pktq events; /* tag: type; data: the stream, two bytes */
 	uint8_t *message;   /* being put together: ASSOC_MESSAGE_MAX bytes */
 	size_t message_len;
-	bool overlong, blocked;
+	bool overlong;
+	bool blocked, moved; /* a send was refused; since then something may have become free */
 	uint16_t resets[RESETS_MAX];
 	unsigned n_resets;
 	usec_t busy_until, deadline;
@@ -95,6 +96,8 @@ static void initialize(void)
 {
 	usrsctp_init_nothreads(0, on_output, NULL);
 	usrsctp_enable_crc32c_offload(); /* on_output() does it */
+	usrsctp_sysctl_set_sctp_sendspace(ASSOC_SEND_BUFFER);
+	usrsctp_sysctl_set_sctp_recvspace(ASSOC_RECEIVE_BUFFER);
 	usrsctp_sysctl_set_sctp_blackhole(2);
 	usrsctp_sysctl_set_sctp_ecn_enable(0);
 	usrsctp_sysctl_set_sctp_asconf_enable(0);
@@ -310,6 +313,7 @@ int assoc_input(struct assoc *a, usec_t now, struct span packet)
 	if (a->state == ST_LOST)
 		return 0;
 	usrsctp_conninput((void *)a->handle, packet.ptr, packet.len, 0);
+	a->moved = true;
 	touch(a, now);
 	return 0;
 }
@@ -330,6 +334,7 @@ static bool outstanding(struct assoc *a)
 int assoc_timeout(struct assoc *a, usec_t now)
 {
 	run_timers(now);
+	a->moved = true;
 	if (a->state == ST_UP)
 		retry_resets(a);
 	if (a->state == ST_LOST || a->state == ST_NEW)
@@ -373,6 +378,7 @@ int assoc_send(struct assoc *a, usec_t now, const struct assoc_message *m)
 
 		if (err == -EAGAIN || err == -ENOBUFS) {
 			a->blocked = true;
+			a->moved = false;
 			return -EAGAIN;
 		}
 		return err == -EINVAL || err == -ENOMEM ? err : FL_ESTATE;
@@ -542,7 +548,9 @@ bool assoc_next_event(struct assoc *a, usec_t now, struct assoc_event *event)
 			return true;
 		}
 	}
-	if (a->blocked && (usrsctp_get_events(a->so) & SCTP_EVENT_WRITE)) {
+	/* usrsctp says "writable" from 2 KiB on, which may be less than was refused: the caller
+	 * tries again, but only after something has happened */
+	if (a->blocked && a->moved && (usrsctp_get_events(a->so) & SCTP_EVENT_WRITE)) {
 		a->blocked = false;
 		event->type = ASSOC_WRITABLE;
 		return true;

@@ -57,7 +57,7 @@ struct assoc_message {
 enum assoc_event_type {
 	ASSOC_UP,	 /* established */
 	ASSOC_MESSAGE,	 /* message */
-	ASSOC_WRITABLE,	 /* after -EAGAIN: there is room again */
+	ASSOC_WRITABLE,	 /* after -EAGAIN: there is room again, perhaps: try */
 	ASSOC_RESET_IN,	 /* stream: the other side reset its outgoing half */
 	ASSOC_RESET_OUT, /* stream: our reset was accepted */
 	ASSOC_TOO_LONG,	 /* stream: a message over ASSOC_MESSAGE_MAX was dropped */

@@ -237,8 +237,9 @@ static void test_back_pressure(void **state)
 	assert_int_equal(p.side[0].n_writable, 0);
 	drain(&p, 0);
 	run(&p, 3000000);
-	assert_int_equal(p.side[0].n_writable, 1);
+	assert_true(p.side[0].n_writable >= 1);
 	assert_int_equal(p.side[1].n_messages, sent);
+	assert_int_equal(assoc_send(p.side[0].a, vclock_now(), &m), 0);
 	pair_finish(&p);
 }
 

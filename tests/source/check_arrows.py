@@ -22,7 +22,7 @@ MAY = {
     "proto/rtp": {"base"},
     "proto/http": {"base"},
     "proto/ws": {"base", "proto/http"},
-    "proto/signalr": {"base", "proto/http"},
+    "proto/signalr": {"base"},
     "peer": {"base", "io", "proto/*"},
     "relay": {"base", "io", "proto/*"},
     "modules": {"base", "io"},

@@ -277,13 +277,13 @@ function Row({ device, index, current, onFocus }: { device: Device; index: numbe
 			</td>
 			<td>{device.user === null || device.user === '' ? t.devices.nobody : <Name text={device.user} />}</td>
 			<td className={s.system}>
-				<Name text={`${device.platform.os} ${device.platform.version}`.trim()} none="" />
+				<Name text={`${device.platform.os} ${device.platform.version}`.trim()} />
 			</td>
 			<td className={`${s.address} mono`}>
-				<Name text={device.address} none="" />
+				<Name text={device.address} />
 			</td>
 			<td className={`${s.client} num`}>
-				<Name text={device.client} none="" />
+				<Name text={device.client} />
 			</td>
 		</tr>
 	);

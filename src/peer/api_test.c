@@ -1,0 +1,263 @@
+/* The public functions over real loopback sockets: two peers in one process. */
+#include "test.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "base/err.h"
+#include "base/usec.h"
+#include <fairlead/peer.h>
+
+#define LIMIT_US (20 * USEC_PER_SEC) /* a hang is a failure; nothing is asserted about speed */
+
+struct end {
+	struct fl_peer *peer;
+	bool connected, closed, failed, writable;
+	int opened, n_closed_channels, last_channel;
+	char label[FL_LABEL_MAX + 1];
+	bool remote, is_text;
+	uint8_t data[64];
+	size_t len;
+	unsigned n_messages;
+	uint64_t bytes;
+	int routes;
+	char *sdp; /* the last description */
+};
+
+struct two {
+	struct fl_identity *id;
+	struct end end[2];
+	bool withhold; /* descriptions are kept instead of delivered */
+};
+
+static void deliver(struct two *t, int from, const struct fl_event *ev)
+{
+	struct fl_peer *to = t->end[1 - from].peer;
+
+	if (ev->type == FL_EVENT_CANDIDATE) {
+		assert_int_equal(fl_peer_candidate(to, ev->text), 0);
+		return;
+	}
+	free(t->end[from].sdp);
+	t->end[from].sdp = strdup(ev->text);
+	if (t->withhold)
+		return;
+	assert_int_equal(from == 0 ? fl_peer_answer(to, ev->text) : fl_peer_accept(to, ev->text),
+			 0);
+}
+
+static void on_event(struct two *t, int i, const struct fl_event *ev)
+{
+	struct end *e = &t->end[i];
+
+	switch (ev->type) {
+	case FL_EVENT_DESCRIPTION:
+	case FL_EVENT_CANDIDATE:
+		deliver(t, i, ev);
+		break;
+	case FL_EVENT_CONNECTED:
+		e->connected = true;
+		break;
+	case FL_EVENT_ROUTE:
+		e->routes++;
+		break;
+	case FL_EVENT_CHANNEL_OPEN:
+		e->opened++;
+		e->last_channel = ev->channel;
+		e->remote = ev->remote;
+		snprintf(e->label, sizeof(e->label), "%s", ev->text);
+		break;
+	case FL_EVENT_CHANNEL_DATA:
+		e->n_messages++;
+		e->bytes += ev->len;
+		e->is_text = ev->is_text;
+		e->len = ev->len;
+		memcpy(e->data, ev->data, FL_MIN(ev->len, sizeof(e->data)));
+		break;
+	case FL_EVENT_CHANNEL_CLOSED:
+		e->n_closed_channels++;
+		break;
+	case FL_EVENT_WRITABLE:
+		e->writable = true;
+		break;
+	case FL_EVENT_CLOSED:
+		e->closed = true;
+		break;
+	case FL_EVENT_FAILED:
+		e->failed = true;
+		break;
+	case FL_EVENT_NONE:
+	case FL_EVENT_DISCONNECTED:
+	case FL_EVENT_VIDEO_READY:
+	case FL_EVENT_VIDEO_KEYFRAME:
+	case FL_EVENT_VIDEO_RATE:
+		break;
+	}
+}
+
+static bool step(struct two *t)
+{
+	struct pollfd fds[2];
+	struct fl_event ev;
+	bool any = false;
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = (struct pollfd){ .fd = fl_peer_fd(t->end[i].peer), .events = POLLIN };
+		while (fl_peer_next_event(t->end[i].peer, &ev)) {
+			any = true;
+			on_event(t, i, &ev);
+		}
+	}
+	if (any)
+		return true;
+	if (poll(fds, 2, 1000) > 0)
+		for (int i = 0; i < 2; i++)
+			if (fds[i].revents)
+				assert_int_equal(fl_peer_dispatch(t->end[i].peer), 0);
+	return true;
+}
+
+#define UNTIL(t, condition)                                                                        \
+	do {                                                                                       \
+		usec_t until_ = usec_monotonic() + LIMIT_US;                                       \
+		while (!(condition)) {                                                             \
+			step(t);                                                                   \
+			assert_false((t)->end[0].failed || (t)->end[1].failed);                    \
+			assert_true(usec_monotonic() < until_);                                    \
+		}                                                                                  \
+	} while (0)
+
+static void setup(struct two *t)
+{
+	struct fl_peer_config config = { .loopback = true };
+
+	*t = (struct two){ 0 };
+	assert_int_equal(fl_identity_create(&t->id), 0);
+	config.identity = t->id;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fl_peer_create(&config, &t->end[i].peer), 0);
+}
+
+static void teardown(struct two *t)
+{
+	for (int i = 0; i < 2; i++) {
+		fl_peer_destroy(t->end[i].peer);
+		free(t->end[i].sdp);
+	}
+	fl_identity_destroy(t->id);
+}
+
+/* A channel asked for before the start; messages both ways; closed by the other side; goodbye. */
+static void test_session(void **state)
+{
+	struct two t;
+	struct fl_route route;
+	char fp[128];
+	int channel;
+
+	setup(&t);
+	channel = fl_channel_open(t.end[0].peer, "terminal", NULL);
+	assert_true(channel >= 0);
+	assert_int_equal(fl_channel_send(t.end[0].peer, channel, "early", 5, true), 0);
+	assert_int_equal(fl_peer_offer(t.end[0].peer), 0);
+	UNTIL(&t, t.end[0].opened && t.end[1].n_messages);
+	assert_string_equal(t.end[1].label, "terminal");
+	assert_true(t.end[1].remote && !t.end[0].remote);
+	assert_true(t.end[1].is_text && t.end[1].len == 5);
+	assert_memory_equal(t.end[1].data, "early", 5);
+	UNTIL(&t, t.end[0].connected && t.end[1].connected);
+	assert_int_equal(fl_channel_send(t.end[1].peer, t.end[1].last_channel, "\0\1", 2, false),
+			 0);
+	UNTIL(&t, t.end[0].n_messages == 1);
+	assert_true(!t.end[0].is_text && t.end[0].len == 2);
+	assert_int_equal(fl_channel_send(t.end[1].peer, t.end[1].last_channel, "", 0, true), 0);
+	UNTIL(&t, t.end[0].n_messages == 2);
+	assert_true(t.end[0].is_text && t.end[0].len == 0);
+	UNTIL(&t, t.end[0].routes && t.end[1].routes);
+	fl_peer_route(t.end[0].peer, &route);
+	assert_int_equal(route.method, FL_ROUTE_LOCAL);
+	assert_int_equal(strncmp(route.reason, "Local: ", 7), 0);
+	assert_true(route.n_tried >= 1 && route.pair.state == FL_PAIR_SUCCEEDED);
+	assert_int_equal(fl_sdp_fingerprint(t.end[0].sdp, fp, sizeof(fp)), 0);
+	assert_string_equal(fp, fl_identity_fingerprint(t.id));
+	fl_channel_close(t.end[1].peer, t.end[1].last_channel);
+	UNTIL(&t, t.end[0].n_closed_channels && t.end[1].n_closed_channels);
+	assert_int_equal(fl_channel_send(t.end[0].peer, channel, "x", 1, true), -ENOENT);
+	fl_peer_close(t.end[0].peer);
+	UNTIL(&t, t.end[0].closed && t.end[1].closed);
+	teardown(&t);
+}
+
+/* A sender that is faster than the receiver is told so, and told when to go on. */
+static void test_back_pressure(void **state)
+{
+	static uint8_t chunk[FL_CHANNEL_MESSAGE_MAX];
+	struct two t;
+	uint64_t sent = 0;
+	int channel, err;
+
+	setup(&t);
+	channel = fl_channel_open(t.end[0].peer, "bulk", NULL);
+	assert_int_equal(fl_peer_offer(t.end[0].peer), 0);
+	UNTIL(&t, t.end[0].opened);
+	while ((err = fl_channel_send(t.end[0].peer, channel, chunk, sizeof(chunk), false)) == 0)
+		sent += sizeof(chunk);
+	assert_int_equal(err, -EAGAIN);
+	assert_true(fl_channel_buffered(t.end[0].peer, channel) > 0);
+	UNTIL(&t, t.end[0].writable);
+	UNTIL(&t, t.end[1].bytes == sent);
+	assert_int_equal(fl_channel_buffered(t.end[0].peer, channel), 0);
+	assert_int_equal(fl_channel_send(t.end[0].peer, channel, chunk, sizeof(chunk) + 1, false),
+			 -EMSGSIZE);
+	teardown(&t);
+}
+
+/* New ICE credentials under a running session; channels go on. */
+static void test_restart(void **state)
+{
+	struct two t;
+	int channel, routes;
+
+	setup(&t);
+	channel = fl_channel_open(t.end[0].peer, "c", NULL);
+	assert_int_equal(fl_peer_offer(t.end[0].peer), 0);
+	UNTIL(&t, t.end[1].opened && t.end[0].routes && t.end[1].routes);
+	assert_int_equal(fl_channel_send(t.end[0].peer, channel, "before", 6, true), 0);
+	routes = t.end[0].routes;
+	assert_int_equal(fl_peer_restart(t.end[0].peer), 0);
+	assert_int_equal(fl_channel_send(t.end[0].peer, channel, "during", 6, true), 0);
+	UNTIL(&t, t.end[1].n_messages == 2);
+	UNTIL(&t, t.end[0].routes > routes);
+	assert_int_equal(fl_channel_send(t.end[0].peer, channel, "after", 5, true), 0);
+	UNTIL(&t, t.end[1].n_messages == 3);
+	assert_memory_equal(t.end[1].data, "after", 5);
+	teardown(&t);
+}
+
+static void test_bad_input(void **state)
+{
+	struct two t;
+
+	setup(&t);
+	assert_int_equal(fl_peer_answer(t.end[1].peer, "nonsense"), -EINVAL);
+	assert_int_equal(fl_peer_answer(t.end[1].peer, "v=0\r\n"), -EINVAL);
+	assert_int_equal(fl_peer_accept(t.end[0].peer, "v=0\r\n"), FL_ESTATE);
+	assert_int_equal(fl_peer_restart(t.end[0].peer), FL_ESTATE);
+	assert_int_equal(fl_channel_send(t.end[0].peer, 3, "x", 1, true), -ENOENT);
+	assert_int_equal(fl_peer_offer(t.end[0].peer), 0);
+	assert_int_equal(fl_peer_offer(t.end[0].peer), FL_ESTATE);
+	assert_int_equal(fl_peer_candidate(t.end[0].peer, "candidate:what"), 0);
+	teardown(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_session),
+		TEST(test_back_pressure),
+		TEST(test_restart),
+		TEST(test_bad_input),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

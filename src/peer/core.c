@@ -1,0 +1,591 @@
+#include "peer/core.h"
+
+#include <errno.h>
+
+#include "base/err.h"
+#include "base/wire.h"
+#include "peer/internal.h"
+#include "proto/stun/stun.h"
+
+#define EARLY_BYTES 16384
+#define SEAL_BATCH 256
+
+int peer_create(const struct peer_config *config, struct rng *rng, struct peer **out)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	static const char digits[] = "0123456789abcdef";
+
+	if (!p)
+		return -ENOMEM;
+	p->rng = rng;
+	p->identity = dtls_identity_ref(config->identity);
+	p->ice_config.loopback = config->loopback;
+	p->early = PKTQ_INIT(EARLY_BYTES);
+	p->session_id = rng_u64(rng) >> 2; /* RFC 8829 §5.2.1 */
+	p->ssrc = rng_u32(rng);
+	p->rtx_ssrc = rng_u32(rng);
+	for (size_t i = 0; i + 1 < sizeof(p->cname); i++)
+		p->cname[i] = digits[rng_below(rng, 16)];
+	for (size_t i = 0; i < config->n_video_codecs && p->n_video_prefs < 2; i++)
+		p->video_prefs[p->n_video_prefs++] = config->video_codecs[i] == FL_VIDEO_H264
+							     ? SDP_H264
+							     : SDP_VP8;
+	p->video_max_bps = config->video_max_bps;
+	for (size_t i = 0; i < DCEP_CHANNELS_MAX; i++) {
+		p->queues[i].id = -1;
+		p->queues[i].messages = PKTQ_INIT(PEER_CHANNEL_QUEUE_MAX + 65536);
+	}
+	p->dcep = dcep_create();
+	if (!p->dcep) {
+		peer_destroy(p);
+		return -ENOMEM;
+	}
+	*out = p;
+	return 0;
+}
+
+void peer_destroy(struct peer *p)
+{
+	if (!p)
+		return;
+	for (; p->n_events; p->n_events--) {
+		free(p->events[p->event_head].text);
+		p->event_head = (p->event_head + 1) % PEER_EVENTS_MAX;
+	}
+	free(p->event_text);
+	for (size_t i = 0; i < DCEP_CHANNELS_MAX; i++)
+		pktq_finish(&p->queues[i].messages);
+	peer_forget_description(p);
+	video_destroy(p->video);
+	srtp_session_destroy(p->srtp);
+	dcep_destroy(p->dcep);
+	assoc_destroy(p->assoc);
+	dtls_destroy(p->dtls);
+	ice_destroy(p->ice);
+	pktq_finish(&p->early);
+	dtls_identity_unref(p->identity);
+	free(p);
+}
+
+void peer_emit(struct peer *p, struct fl_event ev, const char *text)
+{
+	struct event *e;
+
+	if (p->n_events == PEER_EVENTS_MAX)
+		return; /* the embedder does not take events: nothing else can be done */
+	e = &p->events[(p->event_head + p->n_events) % PEER_EVENTS_MAX];
+	e->ev = ev;
+	e->text = text ? strdup(text) : NULL;
+	if (text && !e->text)
+		return;
+	p->n_events++;
+}
+
+void peer_fail(struct peer *p, int err, const char *text)
+{
+	if (p->state == PEER_FAILED || p->state == PEER_CLOSED)
+		return;
+	p->state = PEER_FAILED;
+	peer_emit(p, (struct fl_event){ .type = FL_EVENT_FAILED, .err = err }, text);
+}
+
+void peer_closed(struct peer *p)
+{
+	if (p->state == PEER_CLOSED || p->state == PEER_FAILED)
+		return;
+	p->state = PEER_CLOSED;
+	peer_emit(p, (struct fl_event){ .type = FL_EVENT_CLOSED }, NULL);
+}
+
+int peer_make_ice(struct peer *p, usec_t now)
+{
+	p->ice_config.controlling = p->offerer;
+	p->ice = ice_create(&p->ice_config, p->rng);
+	if (!p->ice)
+		return -ENOMEM;
+	p->began_us = now;
+	for (size_t i = 0; i < p->n_locals; i++)
+		if (ice_add_local(p->ice, now, &p->locals[i].ice) < 0)
+			p->stats.bad_candidates++;
+	for (size_t i = 0; i < p->n_servers; i++)
+		if (ice_add_stun_server(p->ice, now, &p->servers[i]) < 0)
+			p->stats.bad_candidates++;
+	if (p->locals_ended)
+		ice_end_of_locals(p->ice, now);
+	return 0;
+}
+
+int peer_add_local(struct peer *p, usec_t now, const struct peer_local *local)
+{
+	int err = 0;
+
+	if (p->n_locals == LOCALS_MAX)
+		return FL_EQUOTA;
+	if (p->ice)
+		err = ice_add_local(p->ice, now, &local->ice);
+	if (err == 0)
+		p->locals[p->n_locals++] = *local;
+	peer_pump(p, now);
+	return err;
+}
+
+void peer_remove_local(struct peer *p, usec_t now, const struct addr *addr)
+{
+	for (size_t i = 0; i < p->n_locals; i++)
+		if (addr_equal(&p->locals[i].ice.addr, addr)) {
+			p->locals[i] = p->locals[--p->n_locals];
+			break;
+		}
+	if (p->ice)
+		ice_remove_local(p->ice, now, addr);
+	peer_pump(p, now);
+}
+
+int peer_add_stun_server(struct peer *p, usec_t now, const struct addr *server)
+{
+	if (p->n_servers == ICE_STUN_SERVERS_MAX)
+		return FL_EQUOTA;
+	p->servers[p->n_servers++] = *server;
+	return p->ice ? ice_add_stun_server(p->ice, now, server) : 0;
+}
+
+void peer_end_of_locals(struct peer *p, usec_t now)
+{
+	p->locals_ended = true;
+	if (p->ice)
+		ice_end_of_locals(p->ice, now);
+	peer_pump(p, now);
+}
+
+void peer_note_error(struct peer *p, const struct addr *local, const struct addr *remote, int err)
+{
+	if (p->ice)
+		ice_note_error(p->ice, local, remote, err);
+}
+
+int peer_make_dtls(struct peer *p, enum dtls_role role)
+{
+	dtls_destroy(p->dtls);
+	p->dtls = NULL;
+	p->role = role;
+	p->dtls_started = false;
+	return dtls_create(p->identity, role, &p->dtls);
+}
+
+/* The active side's ClientHello, once. */
+void peer_start_dtls(struct peer *p, usec_t now)
+{
+	if (p->dtls_started || p->role != DTLS_ACTIVE)
+		return;
+	p->dtls_started = true;
+	if (dtls_start(p->dtls, now) < 0)
+		peer_fail(p, -ENOMEM, "DTLS: out of memory.");
+}
+
+/* Has the other side proved that it holds this address? */
+static bool heard_from(const struct peer *p, const struct addr *remote)
+{
+	struct ice_pair_info pairs[ICE_PAIRS_MAX];
+	size_t n = ice_pairs(p->ice, pairs, ICE_PAIRS_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		if ((pairs[i].received || pairs[i].answered) &&
+		    addr_equal(&pairs[i].remote, remote))
+			return true;
+	return false;
+}
+
+/* A browser takes DTLS only after its own check was answered. */
+static bool heard_from_any(const struct peer *p)
+{
+	struct ice_pair_info pairs[ICE_PAIRS_MAX];
+	size_t n = ice_pairs(p->ice, pairs, ICE_PAIRS_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		if (pairs[i].received)
+			return true;
+	return false;
+}
+
+static void consider_start(struct peer *p, usec_t now)
+{
+	if (p->state != PEER_STARTED || p->dtls_started || p->role != DTLS_ACTIVE)
+		return;
+	if (p->remote_native || heard_from_any(p))
+		peer_start_dtls(p, now);
+}
+
+static void hold_early(struct peer *p, const struct dgram *d)
+{
+	uint8_t *dst = NULL;
+	size_t len = sizeof(d->remote) + sizeof(d->local) + d->data.len;
+
+	if (p->n_early < PEER_EARLY_MAX)
+		dst = pktq_reserve(&p->early, len);
+	if (!dst) {
+		p->stats.early_dropped++;
+		return;
+	}
+	memcpy(dst, &d->remote, sizeof(d->remote));
+	memcpy(dst + sizeof(d->remote), &d->local, sizeof(d->local));
+	memcpy(dst + sizeof(d->remote) + sizeof(d->local), d->data.ptr, d->data.len);
+	pktq_commit(&p->early, 0, len);
+	p->n_early++;
+	p->stats.early_held++;
+}
+
+static int take_dtls(struct peer *p, usec_t now, const struct dgram *d)
+{
+	int err;
+
+	ice_note_data(p->ice, now, &d->local, &d->remote);
+	err = dtls_input(p->dtls, now, d->data);
+	if (p->role == DTLS_PASSIVE)
+		p->dtls_started = true;
+	return err;
+}
+
+/* Handshake packets that waited for their address to be checked. */
+void peer_use_early(struct peer *p, usec_t now)
+{
+	unsigned n = p->n_early;
+
+	while (n--) {
+		struct span kept;
+		struct reader r;
+		struct dgram d;
+
+		if (!pktq_pop(&p->early, NULL, &kept))
+			break;
+		r = reader_of(kept);
+		reader_copy(&r, &d.remote, sizeof(d.remote));
+		reader_copy(&r, &d.local, sizeof(d.local));
+		d.data = reader_rest(&r);
+		p->n_early--;
+		if (heard_from(p, &d.remote)) {
+			if (take_dtls(p, now, &d) < 0)
+				peer_fail(p, -ENOMEM, "DTLS: out of memory.");
+		} else {
+			uint8_t copy[2048]; /* kept lies in the queue that it goes back to */
+
+			if (d.data.len > sizeof(copy))
+				continue;
+			memcpy(copy, d.data.ptr, d.data.len);
+			d.data.ptr = copy;
+			hold_early(p, &d);
+		}
+	}
+}
+
+static int input_dtls(struct peer *p, usec_t now, const struct dgram *d)
+{
+	if (!p->dtls || p->state == PEER_NEW || p->state == PEER_CLOSED)
+		return 0;
+	if (p->state == PEER_CONNECTED)
+		return dtls_input(p->dtls, now, d->data);
+	if (p->state == PEER_STARTED && heard_from(p, &d->remote))
+		return take_dtls(p, now, d);
+	hold_early(p, d);
+	return 0;
+}
+
+/* RFC 7983 §7 */
+int peer_input(struct peer *p, usec_t now, const struct dgram *d)
+{
+	struct reader r = reader_of(d->data);
+	uint8_t first = reader_u8(&r);
+	int err = 0;
+
+	if (reader_failed(&r) || !p->ice) {
+		p->stats.unknown_packets++;
+		return 0;
+	}
+	if (first >= 20 && first <= 63) {
+		err = input_dtls(p, now, d);
+	} else if (stun_is_message(d->data)) {
+		err = ice_input(p->ice, now, d);
+		if (p->n_early && p->state == PEER_STARTED)
+			peer_use_early(p, now);
+		consider_start(p, now);
+	} else if (first >= 128 && first <= 191) {
+		peer_input_rtcp(p, now, d->data);
+	} else {
+		p->stats.unknown_packets++;
+	}
+	peer_pump(p, now);
+	return err;
+}
+
+static bool dtls_timer_on(const struct peer *p)
+{
+	return p->dtls && p->dtls_started && p->state >= PEER_STARTED && p->state <= PEER_CONNECTED;
+}
+
+static usec_t dtls_due(const struct peer *p)
+{
+	usec_t at = dtls_timer_on(p) ? dtls_deadline(p->dtls) : USEC_NEVER;
+
+	return at == USEC_NEVER ? at : FL_MAX(at, p->dtls_not_before);
+}
+
+int peer_timeout(struct peer *p, usec_t now)
+{
+	int err = 0;
+
+	if (p->ice && ice_deadline(p->ice) <= now)
+		err = ice_timeout(p->ice, now);
+	if (err == 0 && dtls_due(p) <= now)
+		err = dtls_timeout(p->dtls, now);
+	if (err == 0 && p->assoc && assoc_deadline(p->assoc) <= now)
+		err = assoc_timeout(p->assoc, now);
+	if (p->video && video_deadline(p->video) <= now)
+		video_timeout(p->video, now);
+	peer_pump(p, now);
+	return err;
+}
+
+usec_t peer_deadline(const struct peer *p)
+{
+	usec_t at = p->ice && p->state != PEER_CLOSED ? ice_deadline(p->ice) : USEC_NEVER;
+
+	at = usec_min(at, dtls_due(p));
+	if (p->assoc)
+		at = usec_min(at, assoc_deadline(p->assoc));
+	if (p->video)
+		at = usec_min(at, video_deadline(p->video));
+	return at;
+}
+
+static void on_ice_state(struct peer *p, enum ice_state state)
+{
+	struct fl_event lost = { .type = FL_EVENT_DISCONNECTED };
+
+	switch (state) {
+	case ICE_NEW:
+	case ICE_CONNECTED:
+		break;
+	case ICE_CHECKING:
+		p->route_told = false;
+		break;
+	case ICE_DISCONNECTED:
+		p->route_told = false;
+		peer_emit(p, lost, NULL);
+		break;
+	case ICE_FAILED:
+		p->route_told = false;
+		peer_emit(p, (struct fl_event){ .type = FL_EVENT_FAILED, .err = -EHOSTUNREACH },
+			  p->ever_connected ? "The route is lost: the other side no longer answers."
+					    : "No route: none of the address pairs answered.");
+		break;
+	}
+}
+
+/* FL_EVENT_ROUTE once for each selection: the first, another pair, or any after a silence or a
+ * restart. */
+static void on_path(struct peer *p, usec_t now)
+{
+	struct ice_path before = p->path;
+
+	ice_path(p->ice, &p->path);
+	/* during a restart the old pair goes on; what counts is the first one of the new generation
+	 */
+	if (p->path.level != ICE_PATH_SELECTED || ice_state(p->ice) != ICE_CONNECTED ||
+	    !ice_stats(p->ice)->selected_us)
+		return;
+	if (p->route_told && addr_equal(&before.local, &p->path.local) &&
+	    addr_equal(&before.remote, &p->path.remote))
+		return;
+	p->route_told = true;
+	if (!p->selected_us)
+		p->selected_us = now;
+	peer_emit(p, (struct fl_event){ .type = FL_EVENT_ROUTE }, NULL);
+	peer_video_path(p, now);
+}
+
+static void pump_ice(struct peer *p, usec_t now)
+{
+	struct ice_event ev;
+
+	while (p->ice && ice_next_event(p->ice, &ev)) {
+		switch (ev.type) {
+		case ICE_EVENT_CANDIDATE:
+			peer_local_candidate(p, &ev.candidate);
+			break;
+		case ICE_EVENT_GATHERED:
+			p->gathered = true;
+			if (!p->describing)
+				peer_emit(p, (struct fl_event){ .type = FL_EVENT_CANDIDATE }, "");
+			break;
+		case ICE_EVENT_STATE:
+			on_ice_state(p, ev.state);
+			on_path(p, now);
+			break;
+		case ICE_EVENT_PATH:
+			on_path(p, now);
+			break;
+		case ICE_EVENT_ROLE:
+			break;
+		}
+	}
+}
+
+static void pump_dtls(struct peer *p, usec_t now)
+{
+	struct dtls_event ev;
+
+	while (p->dtls && dtls_next_event(p->dtls, &ev)) {
+		int err = 0;
+
+		switch (ev.type) {
+		case DTLS_MAY_SEND:
+			err = peer_start_channels(p, now);
+			break;
+		case DTLS_CONNECTED:
+			p->state = PEER_CONNECTED;
+			p->ever_connected = true;
+			peer_emit(p, (struct fl_event){ .type = FL_EVENT_CONNECTED }, NULL);
+			peer_start_video(p, now);
+			break;
+		case DTLS_DATA:
+			if (p->assoc)
+				err = assoc_input(p->assoc, now, ev.data);
+			break;
+		case DTLS_CLOSED:
+			peer_closed(p);
+			break;
+		case DTLS_FAILED:
+			peer_fail(p, FL_EUNAUTHENTICATED, ev.reason);
+			break;
+		}
+		if (err < 0)
+			peer_fail(p, err, "SCTP: out of memory.");
+	}
+}
+
+/* Lets what one part has said move the others. */
+void peer_pump(struct peer *p, usec_t now)
+{
+	pump_ice(p, now);
+	if (p->ice && !p->route_told)
+		on_path(p, now);
+	pump_dtls(p, now);
+}
+
+/* Where a DTLS datagram goes: false when it must wait for an address. */
+static bool choose_paths(struct peer *p)
+{
+	size_t cap = p->remote_native ? PEER_EARLY_PATHS : 1;
+
+	p->n_early_paths = p->next_early_path = 0;
+	if (p->path.level >= ICE_PATH_VALID)
+		return true;
+	p->n_early_paths = ice_early_paths(p->ice, p->early_paths, cap);
+	return p->n_early_paths > 0;
+}
+
+static bool to_path(const struct ice_path *path, struct span data, struct dgram *out)
+{
+	*out = (struct dgram){ .local = path->local, .remote = path->remote, .data = data };
+	return true;
+}
+
+static bool dtls_output(struct peer *p, struct dgram *out)
+{
+	struct span data;
+
+	if (p->copies.len) { /* the same flight on the next early path */
+		data = p->copies;
+		if (p->next_early_path + 1 >= p->n_early_paths)
+			p->copies = (struct span){ NULL, 0 };
+		return to_path(&p->early_paths[p->next_early_path++], data, out);
+	}
+	if (!p->dtls || p->state < PEER_STARTED || !choose_paths(p) ||
+	    !dtls_next_output(p->dtls, &data))
+		return false;
+	if (p->n_early_paths == 0)
+		return to_path(&p->path, data, out);
+	p->next_early_path = 1;
+	if (p->n_early_paths > 1)
+		p->copies = data;
+	return to_path(&p->early_paths[0], data, out);
+}
+
+/* Moves what SCTP has to say into DTLS records, some at a time: the records' queue is the shorter
+ * one. True when there was something. */
+static bool seal_sctp(struct peer *p)
+{
+	struct span packet;
+	unsigned n = 0;
+
+	while (n < SEAL_BATCH && p->assoc && assoc_next_output(p->assoc, &packet)) {
+		/* a packet that cannot be sent is lost, and SCTP repeats it */
+		if (dtls_send(p->dtls, packet) < 0)
+			p->stats.unsent++;
+		n++;
+	}
+	return n > 0;
+}
+
+bool peer_next_output(struct peer *p, usec_t now, struct dgram *out)
+{
+	if (!p->ice)
+		return false;
+	if (ice_next_output(p->ice, out))
+		return true;
+	if (dtls_output(p, out))
+		return true;
+	if (peer_video_output(p, out))
+		return true;
+	return seal_sctp(p) && dtls_output(p, out);
+}
+
+static bool take_event(struct peer *p, struct fl_event *out)
+{
+	struct event *e = &p->events[p->event_head];
+
+	if (!p->n_events)
+		return false;
+	*out = e->ev;
+	out->text = p->event_text = FL_STEAL(e->text);
+	p->event_head = (p->event_head + 1) % PEER_EVENTS_MAX;
+	p->n_events--;
+	return true;
+}
+
+bool peer_next_event(struct peer *p, usec_t now, struct fl_event *out)
+{
+	enum peer_step step = PEER_PROGRESS;
+
+	free(p->event_text);
+	p->event_text = NULL;
+	while (step == PEER_PROGRESS) {
+		*out = (struct fl_event){ .type = FL_EVENT_NONE };
+		if (take_event(p, out))
+			return true;
+		if (p->state == PEER_CLOSED || p->state == PEER_FAILED)
+			return false;
+		step = peer_channel_step(p, now, out);
+	}
+	return step == PEER_EVENT || peer_video_event(p, out);
+}
+
+void peer_close(struct peer *p, usec_t now)
+{
+	if (p->state == PEER_CLOSED)
+		return;
+	if (p->video)
+		video_close(p->video, now);
+	if (p->assoc) {
+		assoc_abort(p->assoc, now);
+		seal_sctp(p);
+	}
+	if (p->dtls)
+		dtls_close(p->dtls);
+	peer_closed(p);
+	p->state = PEER_CLOSED;
+}
+
+const struct peer_stats *peer_stats(const struct peer *p)
+{
+	return &p->stats;
+}

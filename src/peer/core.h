@@ -1,0 +1,101 @@
+/*
+ * One peer connection as a core: it composes ICE, DTLS, SCTP, DCEP, SDP and the video sender, and
+ * has no socket and no clock. Local addresses, datagrams, descriptions and time come in; datagrams,
+ * events (those of the public header) and one deadline come out. After every call the driver takes
+ * outputs and events until there are none, then asks for the deadline. The impurities of
+ * proto/dtls and proto/sctp are its own too.
+ *
+ * How a set-up is made short:
+ * - An offer to another libfairlead carries our ClientHello; the answerer's first flight then
+ * leaves together with its first checks, and keys are there one round trip after the answer.
+ * - Otherwise the answerer is active. Toward another libfairlead its ClientHello goes with the
+ * first checks. Toward a browser it waits until the browser's own check was answered: browsers drop
+ *   DTLS that comes earlier, and the repetition would cost more than the wait.
+ * - The active side sends SCTP's INIT behind its own Finished (RFC 7918), and both send it as soon
+ *   as they can. Channels asked for early are opened in the packet that ends SCTP's handshake.
+ *
+ * Handshake packets are taken only from addresses whose ICE check has been seen; those that come
+ * first are kept (EARLY_MAX) until then.
+ */
+#pragma once
+
+#include <fairlead/peer.h>
+
+#include "base/dgram.h"
+#include "base/rng.h"
+#include "base/usec.h"
+#include "base/util.h"
+#include "proto/dtls/dtls.h"
+#include "proto/ice/ice.h"
+
+#define PEER_CHANNEL_QUEUE_MAX (1 << 20) /* bytes queued per channel */
+#define PEER_EVENTS_MAX 256		 /* queued events, beside data */
+#define PEER_EARLY_MAX 8		 /* handshake packets kept from addresses not checked yet */
+#define PEER_EARLY_PATHS 3 /* unanswered pairs that an early flight to a native peer uses */
+
+struct peer;
+
+struct peer_config {
+	struct dtls_identity *identity;
+	const enum fl_video_codec *video_codecs; /* copied */
+	size_t n_video_codecs;
+	uint32_t video_max_bps; /* 0: the sender's own maximum */
+	bool loopback;
+};
+
+int peer_create(const struct peer_config *config, struct rng *rng,
+		struct peer **out) FL_WARN_UNUSED;
+void peer_destroy(struct peer *p); /* NULL is fine; sends nothing */
+
+struct peer_local {
+	struct ice_local ice;
+	unsigned prefix_bits; /* of the network it is on; 0: not known */
+};
+
+/* Before or after the start. 0, -EEXIST, FL_EQUOTA, FL_EUNSUPPORTED. */
+int peer_add_local(struct peer *p, usec_t now, const struct peer_local *local) FL_WARN_UNUSED;
+void peer_remove_local(struct peer *p, usec_t now, const struct addr *addr);
+int peer_add_stun_server(struct peer *p, usec_t now, const struct addr *server) FL_WARN_UNUSED;
+/* No more addresses or servers to come for now. */
+void peer_end_of_locals(struct peer *p, usec_t now);
+void peer_note_error(struct peer *p, const struct addr *local, const struct addr *remote, int err);
+
+int peer_offer(struct peer *p, usec_t now) FL_WARN_UNUSED;
+int peer_answer(struct peer *p, usec_t now, const char *offer_sdp) FL_WARN_UNUSED;
+int peer_accept(struct peer *p, usec_t now, const char *answer_sdp) FL_WARN_UNUSED;
+/* One that came by itself; a name instead of an address is not of use: see peer_next_name(). */
+int peer_candidate(struct peer *p, usec_t now, const char *text) FL_WARN_UNUSED;
+int peer_restart(struct peer *p, usec_t now) FL_WARN_UNUSED;
+void peer_close(struct peer *p, usec_t now);
+
+/* A candidate whose address is a host name (".local"): the driver resolves it and hands the
+ * candidate back with its address. Borrowed until the next call. */
+bool peer_next_name(struct peer *p, struct ice_candidate *out);
+void peer_resolved(struct peer *p, usec_t now, const struct ice_candidate *candidate);
+
+int peer_input(struct peer *p, usec_t now, const struct dgram *d) FL_WARN_UNUSED;
+int peer_timeout(struct peer *p, usec_t now) FL_WARN_UNUSED;
+bool peer_next_output(struct peer *p, usec_t now, struct dgram *out);
+/* Strings and bytes are borrowed until the next call on p. */
+bool peer_next_event(struct peer *p, usec_t now, struct fl_event *out);
+usec_t peer_deadline(const struct peer *p);
+
+int peer_channel_open(struct peer *p, usec_t now, const char *label,
+		      const struct fl_channel_options *options) FL_WARN_UNUSED;
+int peer_channel_send(struct peer *p, usec_t now, int channel, struct span data,
+		      bool text) FL_WARN_UNUSED;
+size_t peer_channel_buffered(const struct peer *p, int channel);
+void peer_channel_close(struct peer *p, usec_t now, int channel);
+int peer_video_send(struct peer *p, usec_t now, struct span frame, bool keyframe,
+		    usec_t capture_us) FL_WARN_UNUSED;
+
+void peer_route(const struct peer *p, struct fl_route *out);
+
+struct peer_stats {
+	uint64_t early_held, early_dropped; /* handshake packets from addresses not checked */
+	uint64_t unknown_packets;	    /* neither STUN, DTLS nor SRTP (RFC 7983) */
+	uint64_t bad_candidates;
+	uint64_t unsent;      /* SCTP packets that DTLS did not take */
+	uint64_t rtp_refused; /* SRTP or SRTCP that did not authenticate */
+};
+const struct peer_stats *peer_stats(const struct peer *p);

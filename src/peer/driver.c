@@ -1,0 +1,320 @@
+#include "peer/driver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+#define BUFFER (4 << 20) /* bytes asked for of the kernel, per socket and direction */
+#define PORT_TRIES 200
+
+static struct driver_socket *socket_of(struct fl_peer *p, const struct addr *local)
+{
+	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
+		if (p->sockets[i].udp && addr_equal(&p->sockets[i].addr, local))
+			return &p->sockets[i];
+	return NULL;
+}
+
+static void start_lookups(struct fl_peer *p);
+
+void driver_flush(struct fl_peer *p)
+{
+	struct driver_socket *s = NULL;
+	struct dgram d;
+
+	while (peer_next_output(p->core, usec_monotonic(), &d)) {
+		if (!s || !addr_equal(&s->addr, &d.local))
+			s = socket_of(p, &d.local);
+		if (s && udp_send(s->udp, &d) < 0)
+			s = NULL; /* a full queue loses it, as a network would */
+	}
+	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
+		if (p->sockets[i].udp)
+			udp_flush(p->sockets[i].udp);
+	start_lookups(p);
+	/* no memory for a timer: the next packet brings things on */
+	(void)loop_timer_at(&p->timer, peer_deadline(p->core));
+}
+
+static void on_timer(void *arg)
+{
+	struct fl_peer *p = arg;
+
+	if (peer_timeout(p->core, loop_now(p->loop)) == 0)
+		driver_flush(p);
+}
+
+static void on_batch(void *arg, const struct dgram *dgrams, size_t n)
+{
+	struct driver_socket *s = arg;
+	struct fl_peer *p = s->peer;
+	usec_t now = usec_monotonic();
+
+	for (size_t i = 0; i < n; i++) {
+		struct dgram d = dgrams[i];
+
+		d.local = s->addr;
+		if (peer_input(p->core, now, &d) < 0)
+			break;
+	}
+	driver_flush(p);
+}
+
+/* Any free port, or one of the configured range, begun at a random place of it. */
+static int open_udp(struct fl_peer *p, struct driver_socket *s, const struct addr *at)
+{
+	struct udp_config config = { .bind = *at, .rcvbuf = BUFFER, .sndbuf = BUFFER };
+	unsigned span = (unsigned)(p->port_max - p->port_min) + 1;
+	unsigned first = rng_below(rng_system(), span), tries = FL_MIN(span, PORT_TRIES);
+	int err = -EADDRINUSE;
+
+	if (!p->port_min || p->port_max < p->port_min)
+		return udp_create(p->loop, &config, on_batch, s, &s->udp);
+	for (unsigned i = 0; i < tries && err == -EADDRINUSE; i++) {
+		config.bind.port = (uint16_t)(p->port_min + (first + i) % span);
+		err = udp_create(p->loop, &config, on_batch, s, &s->udp);
+	}
+	return err;
+}
+
+static enum ice_net net_of(const struct iface *i)
+{
+	if (addr_range(&i->addr) == ADDR_LINK_LOCAL)
+		return ICE_NET_LINK_LOCAL;
+	if (i->virtual_link || i->point_to_point)
+		return ICE_NET_VIRTUAL;
+	return i->temporary ? ICE_NET_TEMPORARY : ICE_NET_PHYSICAL;
+}
+
+static void close_socket(struct fl_peer *p, struct driver_socket *s)
+{
+	peer_remove_local(p->core, usec_monotonic(), &s->addr);
+	udp_destroy(s->udp);
+	s->udp = NULL;
+}
+
+static void open_socket(struct fl_peer *p, const struct iface *i)
+{
+	struct peer_local local = { .ice = { .type = ICE_HOST, .net = net_of(i) },
+				    .prefix_bits = i->prefix_bits };
+	struct driver_socket *s = p->sockets;
+
+	while (s < p->sockets + DRIVER_SOCKETS_MAX && s->udp)
+		s++;
+	if (s == p->sockets + DRIVER_SOCKETS_MAX)
+		return;
+	s->peer = p;
+	if (open_udp(p, s, &i->addr) < 0) { /* such as a tentative address: its event comes later */
+		s->udp = NULL;
+		return;
+	}
+	s->addr = udp_addr(s->udp);
+	local.ice.addr = s->addr;
+	if (peer_add_local(p->core, usec_monotonic(), &local) < 0)
+		close_socket(p, s);
+}
+
+static bool wanted(const struct fl_peer *p, const struct iface *i)
+{
+	if (i->loopback)
+		return p->loopback;
+	/* fe80 only reaches who has been told the scope, which SDP cannot carry */
+	return !i->deprecated &&
+	       !(i->addr.family == ADDR_V6 && addr_range(&i->addr) == ADDR_LINK_LOCAL);
+}
+
+/* Sockets follow the addresses the machine has. */
+static void match_ifaces(struct fl_peer *p)
+{
+	struct iface list[IFACES_MAX];
+	int n = ifaces_list(list, IFACES_MAX);
+
+	if (n < 0)
+		return;
+	for (size_t s = 0; s < DRIVER_SOCKETS_MAX; s++) {
+		bool there = false;
+
+		for (int i = 0; i < n && p->sockets[s].udp && !there; i++)
+			there = addr_ip_equal(&p->sockets[s].addr, &list[i].addr);
+		if (p->sockets[s].udp && !there)
+			close_socket(p, &p->sockets[s]);
+	}
+	for (int i = 0; i < n; i++) {
+		bool open = !wanted(p, &list[i]);
+
+		for (size_t s = 0; s < DRIVER_SOCKETS_MAX && !open; s++)
+			open = p->sockets[s].udp &&
+			       addr_ip_equal(&p->sockets[s].addr, &list[i].addr);
+		if (!open)
+			open_socket(p, &list[i]);
+	}
+}
+
+static void on_ifaces(void *arg)
+{
+	struct fl_peer *p = arg;
+
+	match_ifaces(p);
+	driver_flush(p);
+}
+
+static struct driver_lookup *free_lookup(struct fl_peer *p)
+{
+	for (size_t i = 0; i < DRIVER_LOOKUPS_MAX; i++)
+		if (!p->lookups[i].resolve)
+			return &p->lookups[i];
+	return NULL;
+}
+
+static void server_found(struct fl_peer *p, const struct addr *addrs, size_t n)
+{
+	bool have[3] = { false };
+
+	for (size_t i = 0; i < n; i++) /* one address of each family is enough */
+		if (!have[addrs[i].family]) {
+			have[addrs[i].family] = true;
+			if (peer_add_stun_server(p->core, usec_monotonic(), &addrs[i]) < 0)
+				return;
+		}
+}
+
+static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
+{
+	struct driver_lookup *l = arg;
+	struct fl_peer *p = l->peer;
+
+	l->resolve = NULL;
+	if (l->server) {
+		if (err == 0)
+			server_found(p, addrs, n);
+		if (--p->n_server_lookups == 0)
+			peer_end_of_locals(p->core, usec_monotonic());
+	} else if (err == 0 && n > 0) {
+		l->candidate.addr = addrs[0]; /* RFC 8839 §5.1: the first */
+		peer_resolved(p->core, usec_monotonic(), &l->candidate);
+	}
+	driver_flush(p);
+}
+
+static bool is_mdns(const char *host)
+{
+	size_t n = strlen(host);
+
+	return n > 6 && !strcmp(host + n - 6, ".local");
+}
+
+/* Candidates that hide their address behind a name. */
+static void start_lookups(struct fl_peer *p)
+{
+	struct ice_candidate c;
+
+	while (peer_next_name(p->core, &c)) {
+		struct driver_lookup *l = free_lookup(p);
+
+		if (!l || is_mdns(c.host))
+			continue;
+		*l = (struct driver_lookup){ .peer = p, .candidate = c };
+		if (resolve_start(p->loop, c.host, c.addr.port, on_resolved, l, &l->resolve) < 0)
+			l->resolve = NULL;
+	}
+}
+
+/* "stun:host", "stun:host:port", an IPv6 literal in brackets (RFC 7064). */
+static int parse_stun_url(const char *url, char host[DRIVER_HOST_MAX + 1], uint16_t *port)
+{
+	const char *from, *to, *colon;
+	long n = 3478;
+
+	if (strncmp(url, "stun:", 5))
+		return FL_EUNSUPPORTED;
+	from = url + 5;
+	if (*from == '[') {
+		to = strchr(++from, ']');
+		if (!to)
+			return FL_EMALFORMED;
+		colon = to[1] == ':' ? to + 1 : NULL;
+	} else {
+		colon = strchr(from, ':');
+		to = colon ? colon : from + strlen(from);
+	}
+	if (colon) {
+		char *end;
+
+		n = strtol(colon + 1, &end, 10);
+		if (*end || n < 1 || n > 65535)
+			return FL_EMALFORMED;
+	}
+	if (to == from || to - from > DRIVER_HOST_MAX)
+		return FL_EMALFORMED;
+	memcpy(host, from, (size_t)(to - from));
+	host[to - from] = 0;
+	*port = (uint16_t)n;
+	return 0;
+}
+
+static int resolve_servers(struct fl_peer *p, const struct fl_peer_config *config)
+{
+	for (size_t i = 0; i < config->n_ice_servers; i++) {
+		struct driver_lookup *l = free_lookup(p);
+		char host[DRIVER_HOST_MAX + 1];
+		uint16_t port;
+		int err = parse_stun_url(config->ice_servers[i].url, host, &port);
+
+		if (err == FL_EUNSUPPORTED)
+			continue; /* "turn:…" */
+		if (err < 0 || !l)
+			return err < 0 ? -EINVAL : FL_EQUOTA;
+		*l = (struct driver_lookup){ .peer = p, .server = true };
+		err = resolve_start(p->loop, host, port, on_resolved, l, &l->resolve);
+		if (err < 0)
+			return err;
+		p->n_server_lookups++;
+	}
+	if (!p->n_server_lookups)
+		peer_end_of_locals(p->core, usec_monotonic());
+	return 0;
+}
+
+int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
+{
+	struct peer_config core = {
+		.identity = config->identity->dtls,
+		.video_codecs = config->video_codecs,
+		.n_video_codecs = config->n_video_codecs,
+		.video_max_bps = config->video_max_bps,
+		.loopback = config->loopback,
+	};
+	int err = loop_create(&p->loop);
+
+	if (err < 0)
+		return err;
+	p->loopback = config->loopback;
+	p->port_min = config->port_min;
+	p->port_max = config->port_max;
+	loop_timer_init(p->loop, &p->timer, on_timer, p);
+	err = peer_create(&core, rng_system(), &p->core);
+	if (err < 0)
+		return err;
+	match_ifaces(p);
+	err = ifaces_watch_create(p->loop, on_ifaces, p, &p->ifaces);
+	if (err < 0)
+		p->ifaces = NULL; /* where netlink is forbidden the addresses stay as they are */
+	return resolve_servers(p, config);
+}
+
+void driver_finish(struct fl_peer *p)
+{
+	if (!p->loop)
+		return;
+	for (size_t i = 0; i < DRIVER_LOOKUPS_MAX; i++)
+		resolve_cancel(p->lookups[i].resolve);
+	ifaces_watch_destroy(p->ifaces);
+	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
+		udp_destroy(p->sockets[i].udp);
+	loop_timer_stop(&p->timer);
+	peer_destroy(p->core);
+	loop_destroy(p->loop);
+}

@@ -1,0 +1,153 @@
+/* Inside peer/: the core's struct, shared by its files. core.c: life, packets, time; describe.c:
+ * descriptions and candidates; channels.c: SCTP and DCEP; media.c: video; route.c: the report. */
+#pragma once
+
+#include "base/pktq.h"
+#include "peer/core.h"
+#include "proto/dcep/dcep.h"
+#include "proto/rtp/srtp.h"
+#include "proto/rtp/video.h"
+#include "proto/sctp/assoc.h"
+#include "proto/sdp/sdp.h"
+
+#define LOCALS_MAX ICE_LOCALS_MAX
+#define NAMES_MAX 32
+#define CANDIDATE_TEXTS_MAX 64
+
+enum peer_state {
+	PEER_NEW,
+	PEER_OFFERED,	/* waits for the answer */
+	PEER_STARTED,	/* both descriptions are there */
+	PEER_CONNECTED, /* DTLS is through */
+	PEER_CLOSED,
+	PEER_FAILED, /* DTLS or SCTP gave up; a failed route alone can be restarted */
+};
+
+struct event {
+	struct fl_event ev;
+	char *text; /* owned, or NULL */
+};
+
+/* A name among the remote candidates, until it is resolved; then remembered for its port. */
+struct remote_name {
+	struct ice_candidate candidate;
+	bool fetched;
+};
+
+struct channel_queue {
+	int id;		      /* -1: free */
+	struct pktq messages; /* tag: text or not */
+	bool refused;	      /* a send got -EAGAIN: say when there is room */
+	bool announced;	      /* FL_EVENT_CHANNEL_OPEN is out */
+	bool closing;	      /* to be closed when the queue is empty */
+};
+
+struct peer {
+	enum peer_state state;
+	struct rng *rng;
+	struct dtls_identity *identity;
+	struct ice_config ice_config;
+	struct ice *ice;
+	struct dtls *dtls;
+	struct assoc *assoc;
+	struct dcep *dcep;
+
+	/* addresses, kept for agents to come and for the route rule */
+	struct peer_local locals[LOCALS_MAX];
+	size_t n_locals;
+	struct addr servers[ICE_STUN_SERVERS_MAX];
+	size_t n_servers;
+	bool locals_ended;
+
+	/* descriptions */
+	uint64_t session_id;
+	unsigned version;
+	bool offerer, restarting;
+	bool remote_native; /* the other side is this library */
+	bool hello_offered; /* our offer carries our ClientHello */
+	char *offer_text;   /* the last offer of the other side, which video points into */
+	struct sdp *offer;
+	char hello[SDP_HELLO_MAX];
+	size_t hello_len;
+	char *candidate_texts[CANDIDATE_TEXTS_MAX]; /* for the next description */
+	size_t n_candidate_texts;
+	bool describing; /* local candidates go into the description, not into events */
+	bool gathered;
+	struct remote_name names[NAMES_MAX];
+	size_t n_names;
+
+	/* DTLS */
+	enum dtls_role role;
+	bool dtls_started;
+	usec_t dtls_not_before; /* its timer is not looked at before */
+	struct pktq early;	/* tag: none; data: addresses and packet, see core.c */
+	unsigned n_early;
+	struct ice_path path;
+	struct ice_path early_paths[PEER_EARLY_PATHS]; /* where the present output also goes */
+	size_t n_early_paths, next_early_path;
+	struct span copies; /* the datagram that still goes to early_paths[next…] */
+
+	/* channels */
+	struct channel_queue queues[DCEP_CHANNELS_MAX];
+	bool channels_up;
+	bool assoc_full;		   /* until ASSOC_WRITABLE */
+	size_t turn;			   /* whose queue is served next */
+	uint8_t control[DCEP_MESSAGE_MAX]; /* a DCEP message that did not fit yet */
+	size_t control_len;
+	uint16_t control_stream;
+
+	/* video */
+	enum sdp_video_codec video_prefs[2];
+	size_t n_video_prefs;
+	uint32_t video_max_bps;
+	const struct sdp_media *video_media;
+	struct sdp_video video_choice;
+	bool have_video;
+	uint32_t ssrc, rtx_ssrc;
+	char cname[17];
+	struct srtp_session *srtp;
+	struct video *video;
+	struct video_output video_out;
+
+	/* events */
+	struct event events[PEER_EVENTS_MAX];
+	size_t event_head, n_events;
+	char *event_text; /* of the event given out last */
+	bool ever_connected, route_told;
+	usec_t began_us, selected_us;
+	struct peer_stats stats;
+};
+
+/* core.c */
+void peer_emit(struct peer *p, struct fl_event ev, const char *text);
+void peer_fail(struct peer *p, int err, const char *text);
+void peer_closed(struct peer *p); /* in good order, by either side */
+int peer_make_ice(struct peer *p, usec_t now);
+int peer_make_dtls(struct peer *p, enum dtls_role role);
+void peer_start_dtls(struct peer *p, usec_t now);
+void peer_use_early(struct peer *p, usec_t now);
+void peer_pump(struct peer *p, usec_t now);
+
+/* describe.c */
+void peer_local_candidate(struct peer *p, const struct ice_candidate *c);
+void peer_forget_description(struct peer *p);
+
+/* channels.c */
+int peer_start_channels(struct peer *p, usec_t now);
+void peer_flush_channels(struct peer *p, usec_t now);
+enum peer_step { PEER_NOTHING, PEER_PROGRESS, PEER_EVENT };
+/* Does one thing; PEER_EVENT: *out is filled. */
+enum peer_step peer_channel_step(struct peer *p, usec_t now, struct fl_event *out);
+struct channel_queue *peer_queue(const struct peer *p, int id);
+
+/* media.c */
+void peer_start_video(struct peer *p, usec_t now);
+void peer_input_rtcp(struct peer *p, usec_t now, struct span packet);
+bool peer_video_event(struct peer *p, struct fl_event *out);
+bool peer_video_output(struct peer *p, struct dgram *out);
+void peer_video_path(struct peer *p, usec_t now);
+
+/* route.c */
+enum fl_route_method peer_method(const struct peer *p, enum ice_type local_type,
+				 enum ice_type remote_type, const struct addr *local,
+				 const struct addr *remote);

@@ -1,0 +1,172 @@
+#include <stdio.h>
+
+#include "peer/internal.h"
+
+/* An address that a network gives out for itself: a packet between two such was not translated on
+ * its way over the internet. */
+static bool own_range(const struct addr *a)
+{
+	switch (addr_range(a)) {
+	case ADDR_LOOPBACK:
+	case ADDR_LINK_LOCAL:
+	case ADDR_PRIVATE:
+		return true;
+	case ADDR_UNSPECIFIED:
+	case ADDR_MULTICAST:
+	case ADDR_RESERVED:
+	case ADDR_PUBLIC:
+		return false;
+	}
+	return false;
+}
+
+/* Both in the range of one of our own networks. */
+static bool common_link(const struct peer *p, const struct addr *local, const struct addr *remote)
+{
+	for (size_t i = 0; i < p->n_locals; i++) {
+		const struct peer_local *l = &p->locals[i];
+
+		if (l->prefix_bits && addr_ip_equal(&l->ice.addr, local) &&
+		    addr_same_prefix(&l->ice.addr, remote, l->prefix_bits))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A browser hides its host addresses behind .local names, so an address of it that we only know
+ * from its checks may be untranslated all the same: its port is then the one of the name.
+ */
+static bool untranslated(const struct peer *p, enum ice_type type, const struct addr *remote)
+{
+	if (type == ICE_HOST)
+		return true;
+	for (size_t i = 0; type == ICE_PRFLX && i < p->n_names; i++)
+		if (p->names[i].candidate.type == ICE_HOST &&
+		    p->names[i].candidate.addr.port == remote->port)
+			return true;
+	return false;
+}
+
+enum fl_route_method peer_method(const struct peer *p, enum ice_type local_type,
+				 enum ice_type remote_type, const struct addr *local,
+				 const struct addr *remote)
+{
+	if (local_type == ICE_RELAY || remote_type == ICE_RELAY)
+		return FL_ROUTE_RELAYED;
+	if (common_link(p, local, remote) && local_type == ICE_HOST)
+		return FL_ROUTE_LOCAL;
+	if (local_type == ICE_HOST && untranslated(p, remote_type, remote) && own_range(local) &&
+	    own_range(remote))
+		return FL_ROUTE_LOCAL;
+	return FL_ROUTE_PUNCHED;
+}
+
+static enum fl_candidate_type type_of(enum ice_type type)
+{
+	switch (type) {
+	case ICE_HOST:
+		return FL_CANDIDATE_HOST;
+	case ICE_SRFLX:
+		return FL_CANDIDATE_SRFLX;
+	case ICE_PRFLX:
+		return FL_CANDIDATE_PRFLX;
+	case ICE_RELAY:
+		return FL_CANDIDATE_RELAY;
+	}
+	return FL_CANDIDATE_HOST;
+}
+
+static enum fl_pair_state state_of(enum ice_pair_state state)
+{
+	switch (state) {
+	case ICE_PAIR_FROZEN:
+		return FL_PAIR_FROZEN;
+	case ICE_PAIR_WAITING:
+		return FL_PAIR_WAITING;
+	case ICE_PAIR_IN_PROGRESS:
+		return FL_PAIR_IN_PROGRESS;
+	case ICE_PAIR_SUCCEEDED:
+		return FL_PAIR_SUCCEEDED;
+	case ICE_PAIR_FAILED:
+		return FL_PAIR_FAILED;
+	}
+	return FL_PAIR_FROZEN;
+}
+
+static struct fl_candidate candidate_of(enum ice_type type, const struct addr *a)
+{
+	struct fl_candidate c = { .type = type_of(type), .port = a->port };
+	char text[ADDR_TEXT_MAX];
+
+	snprintf(c.address, sizeof(c.address), "%s", addr_format_ip(a, text));
+	return c;
+}
+
+static struct fl_pair pair_of(const struct ice_pair_info *i)
+{
+	return (struct fl_pair){
+		.local = candidate_of(i->local_type, &i->local),
+		.remote = candidate_of(i->remote_type, &i->remote),
+		.state = state_of(i->state),
+		.sent = i->sent,
+		.answered = i->answered,
+		.rtt_us = i->rtt_us,
+	};
+}
+
+static void explain(struct fl_route *r, const struct ice_pair_info *s)
+{
+	double ms = r->rtt_us / 1000.0;
+	const char *how = "";
+
+	switch (r->method) {
+	case FL_ROUTE_LOCAL:
+		how = addr_range(&s->remote) == ADDR_LOOPBACK
+			      ? "Local: inside this machine"
+			      : "Local: straight across your own network";
+		break;
+	case FL_ROUTE_PUNCHED:
+		how = s->local_type == ICE_HOST && s->remote_type == ICE_HOST
+			      ? "Punched: straight across the internet, between public addresses"
+			      : "Punched: straight across the internet, through the routers' NAT";
+		break;
+	case FL_ROUTE_RELAYED:
+		how = "Relayed: through the relay, because no direct path answered";
+		break;
+	case FL_ROUTE_NONE:
+		how = "No route yet";
+		break;
+	}
+	if (r->rtt_us)
+		snprintf(r->reason, sizeof(r->reason), ms < 10 ? "%s, %.1f ms." : "%s, %.0f ms.",
+			 how, ms);
+	else
+		snprintf(r->reason, sizeof(r->reason), "%s.", how);
+}
+
+void peer_route(const struct peer *p, struct fl_route *out)
+{
+	struct ice_pair_info pairs[ICE_PAIRS_MAX];
+	size_t n = p->ice ? ice_pairs(p->ice, pairs, ICE_PAIRS_MAX) : 0;
+	const struct ice_pair_info *selected = NULL;
+
+	*out = (struct fl_route){ .method = FL_ROUTE_NONE };
+	for (size_t i = 0; i < n; i++) {
+		if (pairs[i].selected && !selected)
+			selected = &pairs[i];
+		if (out->n_tried < FL_ROUTE_PAIRS_MAX)
+			out->tried[out->n_tried++] = pair_of(&pairs[i]);
+	}
+	if (!selected) {
+		snprintf(out->reason, sizeof(out->reason), "No route yet: %zu pairs tried.", n);
+		return;
+	}
+	out->pair = pair_of(selected);
+	out->rtt_us = selected->rtt_us ? selected->rtt_us : p->path.rtt_us;
+	if (p->selected_us > p->began_us)
+		out->setup_us = (uint32_t)(p->selected_us - p->began_us);
+	out->method = peer_method(p, selected->local_type, selected->remote_type, &selected->base,
+				  &selected->remote);
+	explain(out, selected);
+}

@@ -411,3 +411,11 @@ const struct tls_session *realtime_tls(const struct realtime *rt)
 
 	return s ? stream_tls(s) : NULL;
 }
+
+bool realtime_is_local(const struct realtime *rt)
+{
+	const struct stream *s = rt->conn ? hub_conn_stream(rt->conn) : NULL;
+	struct addr at;
+
+	return s && stream_remote(s, &at) && addr_range(&at) == ADDR_LOOPBACK;
+}

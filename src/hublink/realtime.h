@@ -46,3 +46,6 @@ int realtime_call(struct realtime *rt, const char *target, json_t *object,
 
 /* The connection's TLS, for looking at the certificate; NULL when there is none. */
 const struct tls_session *realtime_tls(const struct realtime *rt);
+
+/* The hub's address is a loopback one. */
+bool realtime_is_local(const struct realtime *rt);

@@ -46,7 +46,7 @@ static unsigned pick(struct sim *sim, unsigned n)
 /* RFC 4787's behaviours: can a hole be punched between the two? */
 static bool lets_in_strangers(const struct site *s)
 {
-	return !s->nat || (s->nat->filter == SIM_FILTER_OPEN && s->stun && !s->nat->blocked);
+	return s->nat->filter == SIM_FILTER_OPEN && s->stun && !s->nat->blocked;
 }
 
 static bool punchable(const struct site *a, const struct site *b)
@@ -56,7 +56,7 @@ static bool punchable(const struct site *a, const struct site *b)
 
 	if ((a->nat && a->nat->blocked) || (b->nat && b->nat->blocked))
 		return false;
-	if (lets_in_strangers(a) || lets_in_strangers(b))
+	if (!a->nat || !b->nat || lets_in_strangers(a) || lets_in_strangers(b))
 		return true;
 	/* both filter: each must know where the other's packets come from, at least by address */
 	if (!a->stun || !b->stun || (sym_a && sym_b))

@@ -22,7 +22,7 @@ MAY = {
     "proto/rtp": {"base"},
     "proto/http": {"base"},
     "proto/ws": {"base", "proto/http"},
-    "proto/signalr": {"base"},
+    "proto/signalr": {"base", "proto/http"},
     "peer": {"base", "io", "proto/*"},
     "relay": {"base", "io", "proto/*"},
     "modules": {"base", "io"},

@@ -188,9 +188,10 @@ static enum http_parse scan_head(struct http_parser *p, struct buf *in, size_t *
 {
 	for (;;) {
 		struct span all = buf_span(in), line;
-		const uint8_t *nl = all.len > p->scanned ? memchr(all.ptr + p->scanned, '\n',
-								  all.len - p->scanned)
-							 : NULL;
+		const uint8_t *nl = all.ptr && all.len > p->scanned
+					    ? memchr(all.ptr + p->scanned, '\n',
+						     all.len - p->scanned)
+					    : NULL;
 		const char *fault;
 		size_t end;
 
@@ -320,13 +321,16 @@ enum http_parse http_parser_head(struct http_parser *p, struct buf *in)
 {
 	size_t len = 0;
 	enum http_parse r = scan_head(p, in, &len);
+	struct span all;
 
 	if (r != HTTP_PARSE_OK)
 		return r;
 	p->head = malloc(len);
 	if (!p->head)
 		return http_parser_fail(p, 503, -ENOMEM, "no memory");
-	memcpy(p->head, buf_span(in).ptr, len);
+	all = buf_span(in);
+	if (all.ptr)
+		memcpy(p->head, all.ptr, len);
 	p->head_len = len;
 	buf_consume(in, len);
 	p->body.max = p->body_max;

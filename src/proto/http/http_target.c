@@ -96,7 +96,7 @@ int http_target_parse(struct span target, struct http_target *out)
 	if (target.len > HTTP_TARGET_MAX - 1)
 		return FL_EQUOTA;
 	if (span_is(target, "*")) {
-		strcpy(out->path, "*");
+		text_copy(out->path, sizeof(out->path), "*");
 		return 0;
 	}
 	if (target.len && target.ptr[0] == '/')

@@ -11,8 +11,10 @@
 #define ACKED_WINDOW_US 500000
 #define BASE_BUCKETS 8 /* least one-way delay: of the last BASE_BUCKETS · BASE_BUCKET_US */
 #define BASE_BUCKET_US 2000000
-#define STANDING_US 6000    /* a queue that never was shorter than this stands */
-#define DRAINED_US 4000	    /* …and has gone when it was shorter than this */
+#define STANDING_US 6000 /* a queue that never was shorter than this stands */
+#define DRAINED_US 4000	 /* …and has gone when it was shorter than this */
+#define GROWING_US 40000 /* a queue this long that still grows by that much per feedback */
+#define GROWING_STEP_US 5000
 #define HOLD_OFF_US 4000000 /* after a full link: this long nothing but small steps up */
 #define FORGET_US 10000000  /* …and this long its capacity is remembered */
 #define LOSS_PACKETS 30
@@ -24,6 +26,7 @@
 #define PROBE_LATER_US 5000000
 #define PROBES_FIRST 4
 #define RTT_UNKNOWN_US 100000
+#define PACE_FACTOR 2.5
 
 enum sent_state { SENT_NONE, SENT_IN_FLIGHT, SENT_RECEIVED, SENT_LOST };
 
@@ -54,7 +57,8 @@ struct bwe {
 	usec_t capacity_at; /* when the link was last seen full */
 	usec_t increased_at;
 	bool draining;
-	double cap; /* REMB; 0: none */
+	int64_t queue_us; /* that stood at the latest feedback */
+	double cap;	  /* REMB; 0: none */
 
 	struct sent sent[SENT_MAX];
 	uint16_t next_seq, highest_seen; /* highest sequence number in any feedback */
@@ -197,6 +201,12 @@ static int64_t standing_queue(const struct bwe *b)
 	return n < 3 ? 0 : least - base;
 }
 
+/* Time of one full packet on the link, as far as its rate is known. */
+static int64_t packet_us(const struct bwe *b)
+{
+	return (int64_t)(1200 * 8e6 / (b->draining ? b->capacity : b->rate));
+}
+
 static void update_base(struct bwe *b, const struct arrival *a)
 {
 	if (!b->has_base) {
@@ -214,6 +224,17 @@ static void update_base(struct bwe *b, const struct arrival *a)
 	b->base[b->base_at] = FL_MIN(b->base[b->base_at], a->delay_us);
 }
 
+static void set_capacity(struct bwe *b, usec_t now, double bps)
+{
+	b->capacity = bps;
+	b->capacity_at = now;
+}
+
+static bool is_full_lately(const struct bwe *b, usec_t now)
+{
+	return b->capacity_at && now - b->capacity_at < HOLD_OFF_US;
+}
+
 /*
  * What a train says: it left at one rate and arrived at another. Arrived as fast as it left: the
  * path carries that. Slower: it was spread by the link, whose capacity this is.
@@ -224,15 +245,24 @@ static void judge_train(struct bwe *b, usec_t now)
 	double sent_us = (double)(t->last_sent - t->first_sent);
 	double arrived_us = (double)(t->last_arrival - t->first_arrival);
 	double sent, arrived, rate;
-	bool hold = b->capacity_at && now - b->capacity_at < HOLD_OFF_US;
+	bool hold = is_full_lately(b, now), spread;
 
-	if (t->n < TRAIN_PACKETS || t->lost * 10 > t->n || hold || b->draining ||
-	    standing_queue(b) > STANDING_US)
+	if (t->n < TRAIN_PACKETS)
 		return;
 	/* under a millisecond clocks and wake-ups are what is measured */
 	arrived = (double)(t->bytes - t->first_len) * 8e6 / fmax(arrived_us, 1000);
 	sent = (double)(t->bytes - t->last_len) * 8e6 / fmax(sent_us, 1000);
-	rate = arrived < 0.9 * sent ? 0.9 * arrived : FL_MIN(arrived, sent);
+	spread = arrived < 0.9 * sent;
+	if (spread && t->lost >= 2 && t->lost * 10 > t->n) {
+		/* a queue too short for the train: only slower trains get through */
+		set_capacity(b, now, arrived);
+		set_rate(b, FL_MIN(b->rate, 0.9 * arrived));
+		return;
+	}
+	if (t->lost * 10 > t->n || hold || b->draining ||
+	    standing_queue(b) > STANDING_US + packet_us(b))
+		return;
+	rate = spread ? 0.9 * arrived : FL_MIN(arrived, sent);
 	rate = fmin(rate, 3 * b->rate);
 	if (rate > b->rate) {
 		set_rate(b, rate);
@@ -322,7 +352,8 @@ static void loss_control(struct bwe *b, usec_t now)
 	if (b->loss_sent < LOSS_PACKETS || now - b->loss_since < LOSS_US)
 		return;
 	b->loss_permille = 1000 * b->loss_lost / b->loss_sent;
-	if (b->loss_permille > LOSS_HIGH) {
+	/* while a queue drains its overflow is old news, and the rate already below capacity */
+	if (b->loss_permille > LOSS_HIGH && !b->draining) {
 		set_rate(b, b->rate * (1 - 0.5 * b->loss_permille / 1000));
 		b->increased_at = now;
 	}
@@ -348,7 +379,7 @@ static void increase(struct bwe *b, usec_t now)
 	if (b->capacity_at && now - b->capacity_at < FORGET_US)
 		rate = b->rate + dt * fmax(8 * 1200 / response_s, 0.02 * b->rate);
 	else
-		rate = b->rate * pow(1.08, dt);
+		rate = b->rate * pow(b->capacity_at ? 1.08 : 1.5, dt);
 	/* what is not sent is not tested: no growth far beyond what arrives */
 	if (rate < 1.5 * acked + 10000)
 		set_rate(b, fmax(rate, b->rate));
@@ -358,18 +389,20 @@ static void delay_control(struct bwe *b, usec_t now)
 {
 	int64_t queue = standing_queue(b);
 	double arrived;
+	/* so long and still growing: no need to wait for the trend */
+	bool grows = queue > GROWING_US && queue > b->queue_us + GROWING_STEP_US;
 
-	if (b->trend.state == TREND_OVERUSE && queue > STANDING_US) {
+	b->queue_us = queue;
+	if ((b->trend.state == TREND_OVERUSE || grows) && queue > STANDING_US + packet_us(b)) {
 		/* the queue stood all the window long: what arrived in it is what the link carries
 		 */
 		arrived = arrival_rate(b, WINDOW_US);
 		if (arrived > 0) {
-			b->capacity = arrived;
-			b->capacity_at = now;
+			set_capacity(b, now, arrived);
 			b->draining = true;
 		}
 	}
-	if (b->draining && queue < DRAINED_US) {
+	if (b->draining && queue < DRAINED_US + packet_us(b)) {
 		b->draining = false;
 		set_rate(b, FL_MIN(0.92 * b->capacity, FL_MAX(b->rate, 0.9 * b->capacity)));
 		b->increased_at = now;
@@ -484,6 +517,14 @@ uint32_t bwe_take_probe(struct bwe *b, usec_t now)
 uint32_t bwe_rate(const struct bwe *b)
 {
 	return (uint32_t)b->rate;
+}
+
+double bwe_pace(const struct bwe *b, usec_t now)
+{
+	/* more than a full link carries would only move the queue from here to there */
+	if (is_full_lately(b, now))
+		return fmax(1.15 * b->rate, 1.1 * b->capacity);
+	return PACE_FACTOR * b->rate;
 }
 
 uint32_t bwe_acked(const struct bwe *b)

@@ -13,9 +13,10 @@
 #include "proto/rtp/vp8.h"
 
 #define ARRIVALS_MAX 512
-#define FEEDBACK_US 50000 /* between transport-wide feedbacks */
-#define REPORT_US 1000000 /* between receiver reports */
-#define NACK_AGAIN_US 50000
+#define FEEDBACK_US 50000   /* between transport-wide feedbacks */
+#define REPORT_US 1000000   /* between receiver reports */
+#define NACK_AGAIN_US 50000 /* doubled with each try, up to NACK_AGAIN_MAX_US */
+#define NACK_AGAIN_MAX_US 100000
 #define NACK_TRIES 8
 #define NACK_MAX 128 /* sequence numbers in one NACK */
 #define PLI_AGAIN_US 300000
@@ -185,7 +186,6 @@ static void take_packet(struct sink *s, usec_t now, uint16_t seq, const struct r
 	} else {
 		s->stats.repaired++;
 	}
-	s->received++;
 	slot->full = true;
 	slot->marker = p->marker;
 	slot->seq = seq;
@@ -214,6 +214,7 @@ void sink_input_rtp(struct sink *s, usec_t now, struct span packet)
 		note_arrival(s, now, reader_u16(&r));
 	}
 	if (p.ssrc == s->config.ssrc && p.payload_type == s->config.payload_type) {
+		s->received++; /* RFC 3550 §6.4.1: the stream's own, repeated ones too */
 		take_packet(s, now, p.seq, &p, p.payload);
 	} else if (s->config.rtx && p.ssrc == s->config.rtx_ssrc &&
 		   p.payload_type == s->config.rtx_payload_type && s->started) {
@@ -335,6 +336,19 @@ bool sink_next_frame(struct sink *s, struct sink_frame *out)
 	return false;
 }
 
+/* When a missing packet is next asked for. */
+static usec_t nack_deadline(const struct slot *slot)
+{
+	usec_t wait;
+
+	if (slot->nacks == 0)
+		return slot->missing_since;
+	if (slot->nacks == NACK_TRIES)
+		return USEC_NEVER;
+	wait = usec_min((usec_t)NACK_AGAIN_US << (slot->nacks - 1), NACK_AGAIN_MAX_US);
+	return slot->nacked_at + wait;
+}
+
 /* Sequence numbers to ask for now. */
 static size_t list_missing(struct sink *s, uint16_t *seqs)
 {
@@ -345,8 +359,7 @@ static size_t list_missing(struct sink *s, uint16_t *seqs)
 	for (uint16_t seq = s->next; rtp_seq_diff(s->highest, seq) > 0 && n < NACK_MAX; seq++) {
 		struct slot *slot = slot_of(s, seq);
 
-		if (slot->full || slot->nacks == NACK_TRIES ||
-		    (slot->nacks && s->now - slot->nacked_at < NACK_AGAIN_US))
+		if (slot->full || s->now < nack_deadline(slot))
 			continue;
 		slot->nacks++;
 		slot->nacked_at = s->now;
@@ -446,8 +459,8 @@ usec_t sink_deadline(const struct sink *s)
 
 		if (slot->full)
 			continue;
-		if (s->config.nack && slot->nacks < NACK_TRIES)
-			at = usec_min(at, slot->nacked_at + NACK_AGAIN_US);
+		if (s->config.nack)
+			at = usec_min(at, nack_deadline(slot));
 		at = usec_min(at, slot->missing_since + SINK_WAIT_US);
 	}
 	return at;

@@ -25,7 +25,6 @@ enum {
 	TAIL_TRIES = 3,
 };
 
-#define PACE_FACTOR 2.5
 #define PACE_LOCAL_BPS 60e6 /* Wi-Fi at its usual worst still takes a burst at this rate */
 #define BURST_US 5000	    /* what may leave at once after a pause, in time of the pace */
 #define BATCH_US 1000	    /* wake no more often than this while a frame drains */
@@ -152,14 +151,15 @@ void video_set_path(struct video *v, usec_t now, bool local, usec_t rtt_us)
 
 usec_t video_rtt(const struct video *v)
 {
-	if (v->rtt_us)
-		return v->rtt_us;
-	return v->path_rtt_us ? v->path_rtt_us : bwe_rtt(v->bwe);
+	/* the report's is exact but old, the feedback's has the queue of this moment in it */
+	usec_t rtt = FL_MAX(v->rtt_us, bwe_rtt(v->bwe));
+
+	return rtt ? rtt : v->path_rtt_us;
 }
 
 static double pace_bps(const struct video *v)
 {
-	double pace = PACE_FACTOR * bwe_rate(v->bwe);
+	double pace = bwe_pace(v->bwe, v->now);
 
 	return v->local ? FL_MAX(pace, PACE_LOCAL_BPS) : pace;
 }

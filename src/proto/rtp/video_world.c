@@ -44,6 +44,9 @@ static void link_send(struct world *w, struct world_link *l, struct span data, b
 		assert_non_null(f);
 		assert_true(data.len <= sizeof(f->data));
 		f->at = l->free_at + l->delay_us;
+		if (l->jitter_us)
+			f->at += rng_below(&w->rng, (uint32_t)l->jitter_us);
+		f->at = l->last_at = FL_MAX(f->at, l->last_at);
 		f->len = data.len;
 		f->rtcp = rtcp;
 		memcpy(f->data, data.ptr, data.len);

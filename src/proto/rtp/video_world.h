@@ -10,12 +10,12 @@
 #include "proto/rtp/video.h"
 
 struct world_link {
-	uint32_t rate_bps; /* 0: without limit */
-	usec_t delay_us;
-	usec_t queue_us; /* packets that would wait longer are dropped */
+	uint32_t rate_bps;	    /* 0: without limit */
+	usec_t delay_us, jitter_us; /* jitter: added, uniform, without reordering */
+	usec_t queue_us;	    /* packets that would wait longer are dropped */
 	unsigned loss_permille;
 	unsigned drop_next; /* so many packets are lost for certain */
-	usec_t free_at;
+	usec_t free_at, last_at;
 	struct list packets;
 	uint64_t sent, dropped, bytes;
 };

@@ -163,7 +163,7 @@ static bool next_record(struct signalr *s, struct span *record)
 	struct span all = buf_span(&s->in);
 	const uint8_t *at = NULL;
 
-	if (all.len > s->scanned)
+	if (all.ptr && all.len > s->scanned)
 		at = memchr(all.ptr + s->scanned, SIGNALR_SEPARATOR, all.len - s->scanned);
 	if (!at) {
 		s->scanned = all.len;
@@ -515,7 +515,7 @@ static size_t whole_messages(struct span all, size_t max)
 {
 	const uint8_t *last;
 
-	if (all.len <= max)
+	if (!all.ptr || all.len <= max)
 		return all.len;
 	last = memrchr(all.ptr, SIGNALR_SEPARATOR, max);
 	return last ? (size_t)(last - all.ptr) + 1 : 0;

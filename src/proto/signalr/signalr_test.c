@@ -290,11 +290,8 @@ static void test_malformed(void **state)
 		struct signalr *s = connected_server();
 		struct signalr_event e;
 
-		memset(long_id, 'i', sizeof(long_id));
-		snprintf(long_id + SIGNALR_ID_MAX + 1, 3, "\"}");
-		memcpy(long_id, "{\"type\":6,\"invocationId\":\"", 26);
-		memset(long_id + 26, 'i', SIGNALR_ID_MAX + 1);
-		snprintf(long_id + 26 + SIGNALR_ID_MAX + 1, 3, "\"}");
+		snprintf(long_id, sizeof(long_id), "{\"type\":6,\"invocationId\":\"%0*d\"}",
+			 SIGNALR_ID_MAX + 1, 0);
 		feed(s, i < ARRAY_LEN(cases) ? cases[i] : long_id);
 		feed(s, RS "{\"type\":6}" RS);
 		if (!signalr_next_event(s, &e))
@@ -318,25 +315,29 @@ static void test_malformed_is_told(void **state)
 	signalr_destroy(s);
 }
 
+/* An invocation whose arguments nest depth arrays. */
+static void feed_nested(struct signalr *s, int depth)
+{
+	static const char open[] = "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[";
+	static const char close[] = "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]";
+	char text[200];
+
+	snprintf(text, sizeof(text), "{\"type\":1,\"target\":\"x\",\"arguments\":%.*s%.*s}" RS,
+		 depth, open, depth, close);
+	feed(s, text);
+}
+
 static void test_depth(void **state)
 {
 	struct signalr *s = connected_server();
-	char text[200] = "{\"type\":1,\"target\":\"x\",\"arguments\":";
-	size_t n = strlen(text);
 
 	/* braces in strings do not count, not even after escaped quotes */
 	feed(s, "{\"type\":1,\"target\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\","
 		"\"arguments\":[]}" RS);
 	next(s, SIGNALR_INVOCATION);
-	memset(text + n, '[', SIGNALR_DEPTH_MAX - 1);
-	memset(text + n + SIGNALR_DEPTH_MAX - 1, ']', SIGNALR_DEPTH_MAX - 1);
-	strcpy(text + n + 2 * (SIGNALR_DEPTH_MAX - 1), "}" RS);
-	feed(s, text);
+	feed_nested(s, SIGNALR_DEPTH_MAX - 1);
 	next(s, SIGNALR_INVOCATION);
-	memset(text + n, '[', SIGNALR_DEPTH_MAX);
-	memset(text + n + SIGNALR_DEPTH_MAX, ']', SIGNALR_DEPTH_MAX);
-	strcpy(text + n + 2 * SIGNALR_DEPTH_MAX, "}" RS);
-	feed(s, text);
+	feed_nested(s, SIGNALR_DEPTH_MAX);
 	assert_string_equal(next(s, SIGNALR_CLOSED).error, "message nests too deep");
 	signalr_destroy(s);
 }
@@ -346,9 +347,7 @@ static char *long_ping(size_t len)
 {
 	char *text = malloc(len + 1);
 
-	memset(text, ' ', len);
-	memcpy(text, "{\"type\":6", 9);
-	memcpy(text + len - 2, "}" RS, 3);
+	snprintf(text, len + 1, "{\"type\":6%*s}" RS, (int)len - 11, "");
 	return text;
 }
 

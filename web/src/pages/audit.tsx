@@ -1,5 +1,9 @@
 import { useCallback, useEffect, useState } from 'react';
 import { api, ApiError, type AuditRow } from '../lib/api';
+import { detailText } from '../lib/audit';
+import { deviceList } from '../lib/devices';
+import { visible } from '../lib/hostile';
+import { useStore } from '../lib/store';
 import { Heading, Name, Notice, Time } from '../parts/basics';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
@@ -8,20 +12,15 @@ import s from './audit.module.css';
 
 const PAGE = 100;
 
-/** The detail object as "key value, key value": short enough to read, nothing left out. */
-export function detailText(detail: unknown): string {
-	if (detail === null || detail === undefined) return '';
-	if (typeof detail !== 'object') return String(detail);
-	return Object.entries(detail)
-		.map(([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
-		.join(', ');
-}
+const actionText = (action: string): string => (Object.hasOwn(t.audit.actions, action) ? t.audit.actions[action]! : action);
 
 export default function Audit() {
 	const [rows, setRows] = useState<AuditRow[] | null>(null);
 	const [more, setMore] = useState(false);
 	const [problem, setProblem] = useState<string | null>(null);
 	const [filter, setFilter] = useState('');
+	const { devices } = useStore(deviceList);
+	const targetText = (row: AuditRow) => devices.get(row.target)?.name ?? row.target;
 
 	const load = useCallback(async (before?: AuditRow) => {
 		setProblem(null);
@@ -35,8 +34,10 @@ export default function Audit() {
 	}, []);
 	useEffect(() => void load(), [load]);
 
+	const textOf = (row: AuditRow) =>
+		[row.actor, row.action, actionText(row.action), row.target, targetText(row), detailText(row.detail)].join('\n').toLowerCase();
 	const word = filter.trim().toLowerCase();
-	const shown = rows?.filter((row) => !word || `${row.actor}\n${row.action}\n${row.target}\n${detailText(row.detail)}`.toLowerCase().includes(word));
+	const shown = rows?.filter((row) => !word || textOf(row).includes(word));
 
 	return (
 		<main className={s.page} id="page">
@@ -91,9 +92,9 @@ export default function Audit() {
 										<Name text={row.actor} />
 									</td>
 									<td>
-										<Name text={row.action} />
+										<Name text={actionText(row.action)} />
 									</td>
-									<td>{row.target && <Name text={row.target} />}</td>
+									<td title={visible(row.target)}>{row.target && <Name text={targetText(row)} />}</td>
 									<td>{detailText(row.detail) && <Name text={detailText(row.detail)} />}</td>
 								</tr>
 							))}

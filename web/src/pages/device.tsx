@@ -67,7 +67,7 @@ type Part = 'screen' | 'tools';
 
 function Page({ device, session }: { device: Device; session: PeerSession }) {
 	const narrow = useMedia('(max-width: 1100px)');
-	const single = useMedia('(max-width: 700px)');
+	const single = useMedia('(max-width: 700px), (max-height: 560px)');
 	const { dock, dockHeight } = useStore(prefs);
 	const [part, setPart] = useState<Part>('screen');
 	const about = <About device={device} session={session} />;

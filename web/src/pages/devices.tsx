@@ -277,13 +277,13 @@ function Row({ device, index, current, onFocus }: { device: Device; index: numbe
 			</td>
 			<td>{device.user === null || device.user === '' ? t.devices.nobody : <Name text={device.user} />}</td>
 			<td className={s.system}>
-				<Name text={`${device.platform.os} ${device.platform.version}`.trim()} />
+				<Name text={`${device.platform.os} ${device.platform.version}`.trim()} none="" />
 			</td>
 			<td className={`${s.address} mono`}>
-				<Name text={device.address} />
+				<Name text={device.address} none="" />
 			</td>
 			<td className={`${s.client} num`}>
-				<Name text={device.client} />
+				<Name text={device.client} none="" />
 			</td>
 		</tr>
 	);

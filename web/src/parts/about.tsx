@@ -17,10 +17,10 @@ const SHOWN = 12;
 export function About({ device, session }: { device: Device; session: PeerSession }) {
 	const { os, version, arch } = device.platform;
 	const facts: [string, React.ReactNode, string?][] = [
-		[t.device.factSystem, <Name text={`${os} ${version}`.trim()} />],
-		[t.device.factArch, <Name text={arch} />],
-		[t.device.factAddress, <Name text={device.address} />, 'mono'],
-		[t.device.factClient, <Name text={device.client} />, 'num'],
+		[t.device.factSystem, <Name text={`${os} ${version}`.trim()} none={t.unknown} />],
+		[t.device.factArch, <Name text={arch} none={t.unknown} />],
+		[t.device.factAddress, <Name text={device.address} none={t.unknown} />, 'mono'],
+		[t.device.factClient, <Name text={device.client} none={t.unknown} />, 'num'],
 		[t.device.factEnrolled, <Time at={device.enrolled}>{day(device.enrolled)}</Time>, 'num'],
 		[t.device.factKey, <span title={device.key}><Name text={`${device.key.slice(0, 16)}…`} /></span>, 'mono'],
 	];

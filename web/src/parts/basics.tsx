@@ -7,8 +7,8 @@ import s from '../styles/ui.module.css';
 import { t } from '../text';
 
 /** Text that a device or a person reported: isolated in its direction, controls made visible. */
-export function Name({ text }: { text: string }) {
-	return <bdi>{text === '' ? t.unnamed : visible(text)}</bdi>;
+export function Name({ text, none = t.unnamed }: { text: string; none?: string }) {
+	return <bdi>{text === '' ? none : visible(text)}</bdi>;
 }
 
 export function Link({ to, onClick, ...rest }: { to: string } & AnchorHTMLAttributes<HTMLAnchorElement>) {

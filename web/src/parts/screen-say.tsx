@@ -49,7 +49,7 @@ export function Say({ session, device, picture }: { session: PeerSession; device
 			);
 	else body = picture ? null : <Steps phase={phase} waiting={phase === 'connected'} />;
 	return (
-		<div className={s.say} role="status">
+		<div className={s.say} role="status" data-over={picture && body ? '' : undefined}>
 			{body}
 		</div>
 	);

@@ -338,6 +338,18 @@ describe('a session', () => {
 		expect(FakePeer.last.channels).toHaveLength(3);
 	});
 
+	it('looks for a better route without leaving the present one', async () => {
+		const session = await connected();
+		session.tryAgain();
+		await settle();
+		expect(sent('Restart')).toHaveLength(1);
+		expect(phase(session)).toBe('connected');
+		await session.answer(await sign('s1'));
+		expect(FakePeer.last.remote).toHaveLength(2);
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(sent('Restart')).toHaveLength(1);
+	});
+
 	it('ends for good', async () => {
 		const session = await connected();
 		session.end();

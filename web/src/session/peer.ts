@@ -169,16 +169,23 @@ export class PeerSession {
 		if (deviceNow(this.device)?.online === false) return;
 		if (++this.restarts > RESTARTS_MAX) return this.connect();
 		try {
-			if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
-			await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
-			this.described = false;
-			this.offer = pc.localDescription!.sdp;
-			await hub.invoke('Restart', { session, sdp: this.offer });
+			await this.offerRoute();
 		} catch (error) {
 			// the hub or the device does not know the session any more: begin again
 			const gone = error instanceof HubError && error.code !== 'hub' && error.code !== 'offline';
 			if (this.pc === pc && gone) void this.connect();
 		}
+	}
+
+	private async offerRoute(): Promise<void> {
+		const { pc } = this;
+		const { session } = this.state.get();
+		if (!pc || !session) return;
+		if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
+		await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+		this.described = false;
+		this.offer = pc.localDescription!.sdp;
+		await hub.invoke('Restart', { session, sdp: this.offer });
 	}
 
 	async answer(event: HubEvents['answer']): Promise<void> {
@@ -300,12 +307,9 @@ export class PeerSession {
 		if (this.terminals.get().length === 0) this.terminalCount = 0;
 	}
 
-	/** Looks for a better route with new candidates; the session goes on meanwhile. */
+	/** Looks for a better route with new candidates; the session goes on over the present one meanwhile. */
 	tryAgain(): void {
-		if (this.state.get().phase !== 'connected') return;
-		this.brokenSince = Date.now();
-		this.set({ phase: 'rerouting' });
-		void this.restart().then(() => this.pc?.connectionState === 'connected' && this.connectionChanged());
+		if (this.state.get().phase === 'connected') void this.offerRoute().catch(() => {});
 	}
 
 	private wait(code: string): void {

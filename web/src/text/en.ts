@@ -13,6 +13,7 @@ export const en = {
 	product: 'Fairlead',
 	title: (page: string) => (page ? `${page} · Fairlead` : 'Fairlead'),
 	unnamed: '(no name)',
+	unknown: 'not known yet',
 	or: 'or',
 	close: 'Close',
 	cancel: 'Cancel',
@@ -350,6 +351,19 @@ export const en = {
 		failed: 'The audit log could not be loaded.',
 		filter: 'Filter the rows shown',
 		noneMatch: 'No row matches this filter.',
+		actions: {
+			'sign-in': 'signed in',
+			'sign-in-failed': 'failed to sign in',
+			'password-change': 'changed the password',
+			enrol: 'enrolled a device',
+			'token-make': 'made an enrolment token',
+			'device-forget': 'removed a device',
+			'link-make': 'made a sign-in link',
+			'account-make': 'made the account',
+			'session-start': 'started a session',
+			'session-end': 'ended a session',
+			'session-refused': 'was refused a session',
+		} as Record<string, string>,
 	},
 
 	settings: {

@@ -1,0 +1,222 @@
+/* fairlead-client: the daemon on an endpoint. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/opt.h"
+#include "client/client.h"
+#include "client/enrol.h"
+#include "io/tls.h"
+
+struct options {
+	char *hub, *enrol, *data, *modules, *proxy;
+	bool help, version, manual, completion;
+};
+
+static int parse_proxy(void *target, const struct opt *opt, const char *value, char why[128])
+{
+	struct options *o = target;
+
+	if (strcmp(value, "auto") != 0 && strcmp(value, "none") != 0) {
+		snprintf(why, 128, "this version connects directly; use auto or none");
+		return -EINVAL;
+	}
+	free(o->proxy);
+	o->proxy = strdup(value);
+	return o->proxy ? 0 : -ENOMEM;
+}
+
+static const struct opt table[] = {
+	{ "hub", 0, OPT_STRING, offsetof(struct options, hub), "URL",
+	  "the hub, as https://HOST:PORT; once enrolled it is remembered" },
+	{ "enrol", 0, OPT_STRING, offsetof(struct options, enrol), "TOKEN",
+	  "enrolment token; once enrolled it is not needed" },
+	{ "data", 0, OPT_STRING, offsetof(struct options, data), "DIR", "folder of the device key",
+	  "/var/lib/fairlead-client" },
+	{ "modules", 0, OPT_STRING, offsetof(struct options, modules), "DIR",
+	  "folder of the module programs; otherwise modules/ beside this program, or where they "
+	  "were installed" },
+	{ "proxy", 0, OPT_CUSTOM, offsetof(struct options, proxy), "auto|none",
+	  "the way out to the hub; this version connects directly", .parse = parse_proxy },
+	{ "help", 'h', OPT_FLAG, offsetof(struct options, help), NULL, "show this help",
+	  .cli_only = true },
+	{ "version", 0, OPT_FLAG, offsetof(struct options, version), NULL, "show the version",
+	  .cli_only = true },
+	{ "manual", 0, OPT_FLAG, offsetof(struct options, manual), NULL,
+	  "write the manual page (roff)", .cli_only = true },
+	{ "completion", 0, OPT_FLAG, offsetof(struct options, completion), NULL,
+	  "write the completion for bash", .cli_only = true },
+	{ NULL },
+};
+
+static const struct opt_program program = {
+	.name = "fairlead-client",
+	.summary = "the daemon on an endpoint of Fairlead",
+	.usage = "fairlead-client --hub URL --enrol TOKEN --data DIR",
+	.about = "Keeps one connection to the hub, answers consoles that the hub grants a session, "
+		 "and runs the modules (screen, terminal) for them. It listens on no TCP port.\n\n"
+		 "The exit status is 0 after SIGTERM or SIGINT, 1 for a failure that trying again "
+		 "cannot mend, 2 for a wrong option.",
+	.options = table,
+};
+
+static int usage_error(const char *text)
+{
+	fprintf(stderr, "fairlead-client: %s\nTry fairlead-client --help.\n", text);
+	return 2;
+}
+
+/* True: something was printed and there is nothing else to do. */
+static bool print_only(const struct options *o)
+{
+	if (o->help)
+		opt_help(&program, stdout);
+	else if (o->version)
+		printf("fairlead-client %s\n", FAIRLEAD_VERSION);
+	else if (o->manual)
+		opt_manual(&program, stdout);
+	else if (o->completion)
+		opt_completion_bash(&program, stdout);
+	else
+		return false;
+	return true;
+}
+
+static void modules_folder(const struct options *o, char *dst, size_t cap)
+{
+	char self[4000];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n < 0 ? 0 : n] = 0;
+	char *slash = strrchr(self, '/');
+	if (slash)
+		*slash = 0;
+	snprintf(dst, cap, "%s/modules", self);
+	if (o->modules)
+		snprintf(dst, cap, "%s", o->modules);
+	else if (!slash || access(dst, X_OK) < 0)
+		snprintf(dst, cap, "%s", FAIRLEAD_MODULE_DIR);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	struct client *c = arg;
+
+	sessions_end_all(c);
+	loop_stop(c->loop);
+}
+
+static void on_enrolled(struct client *c, int err, const char *why)
+{
+	if (err < 0) {
+		fprintf(stderr, "fairlead-client: %s\n", why);
+		c->exit_status = 1;
+		loop_stop(c->loop);
+		return;
+	}
+	uplink_start(c);
+}
+
+/* What can be wrong before anything runs. */
+static int open_identity(struct client *c, const struct options *o)
+{
+	char why[512];
+
+	if (o->hub && hub_url_parse(o->hub, &c->url, why) < 0)
+		return usage_error(why);
+	if (identity_open(o->data, &c->identity, why) < 0) {
+		fprintf(stderr, "fairlead-client: %s\n", why);
+		return 1;
+	}
+	if (!c->identity.enrolled && (!o->hub || !o->enrol))
+		return usage_error(
+			"this device is not enrolled yet: --hub URL and --enrol TOKEN are "
+			"needed.");
+	if (!o->hub && hub_url_parse(c->identity.hub, &c->url, why) < 0) {
+		fprintf(stderr, "fairlead-client: %s\n", why);
+		return 1;
+	}
+	return 0;
+}
+
+static int prepare(struct client *c, const struct options *o)
+{
+	char dir[4096], why[256] = "Out of memory.";
+
+	modules_folder(o, dir, sizeof(dir));
+	int err = loop_create(&c->loop);
+	if (err == 0)
+		err = modulehost_create(c->loop, dir, &c->modules);
+	if (err == 0)
+		err = fl_identity_create(&c->dtls);
+	/* the hub proves itself by its key, so any certificate will do; what is odd is noted */
+	if (err == 0)
+		err = tls_client_create(NULL, TLS_VERIFY_NONE, NULL, &c->tls, why);
+	if (err < 0)
+		fprintf(stderr, "fairlead-client: could not start: %s\n",
+			err == FL_ETLS ? why : err_text(err));
+	return err;
+}
+
+static int run(struct client *c, const struct options *o)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	struct loop_signal signal_watch = { .fd = -1 };
+	struct enrol *enrol = NULL;
+	char why[512];
+
+	int err = loop_signal_start(c->loop, &signal_watch, signals, ARRAY_LEN(signals), on_signal,
+				    c);
+	if (err == 0 && c->identity.enrolled) {
+		uplink_start(c);
+	} else if (err == 0 && (err = enrol_start(c, o->enrol, on_enrolled, &enrol, why)) < 0) {
+		fprintf(stderr, "fairlead-client: %s\n", why);
+		loop_signal_stop(&signal_watch);
+		return err == FL_EMALFORMED ? 2 : 1;
+	}
+	if (err == 0)
+		err = loop_run(c->loop);
+	/* what was said last still has to leave, and what was deferred to be done */
+	if (err == 0)
+		err = loop_turn(c->loop, 20 * USEC_PER_MSEC);
+	enrol_destroy(enrol);
+	uplink_stop(c);
+	loop_signal_stop(&signal_watch);
+	return err < 0 ? 1 : c->exit_status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct opt_error error;
+	int first;
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (!c || opt_defaults(table, &o) < 0)
+		return 1;
+	if (opt_parse_args(table, &o, argc, argv, false, &first, &error) < 0)
+		return usage_error(error.text);
+	if (print_only(&o))
+		return 0;
+	if (first < argc)
+		return usage_error("there is an argument that belongs to no option.");
+	log_open("fairlead-client");
+	signal(SIGPIPE, SIG_IGN);
+	list_init(&c->sessions);
+	c->identity.lock_fd = -1;
+	int status = open_identity(c, &o);
+	if (status == 0)
+		status = prepare(c, &o) < 0 ? 1 : run(c, &o);
+	identity_close(&c->identity);
+	tls_context_unref(c->tls);
+	modulehost_destroy(c->modules); /* stops its watches, so before the loop */
+	loop_destroy(c->loop);
+	fl_identity_destroy(c->dtls);
+	opt_finish(table, &o);
+	free(c);
+	return status;
+}

@@ -155,7 +155,8 @@ void screen_message_finish(struct screen_message *m)
 /* Takes over the reference. */
 static int put(struct buf *out, json_t *root)
 {
-	FL_AUTOFREE char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	FL_AUTOFREE char *text = root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6))
+				      : NULL;
 
 	json_decref(root);
 	return text ? buf_append_span(out, span_str(text)) : -ENOMEM;
@@ -191,18 +192,12 @@ int screen_put_clipboard(struct buf *out, struct span text)
 				  text.len));
 }
 
-/* Two digits are enough for a person, and keep the message short. */
-static double rounded(double v)
-{
-	return (double)(int64_t)(v * 100 + 0.5) / 100;
-}
-
 int screen_put_figures(struct buf *out, const struct screen_figures *f)
 {
-	return put(out, json_pack("{s:s,s:i,s:i,s:f,s:f,s:s,s:f,s:f}", "type", "figures", "width",
-				  f->width, "height", f->height, "fps", rounded(f->fps), "kbps",
-				  rounded(f->kbps), "codec", f->codec, "capture_ms",
-				  rounded(f->capture_ms), "encode_ms", rounded(f->encode_ms)));
+	return put(out,
+		   json_pack("{s:s,s:i,s:i,s:f,s:f,s:s,s:f,s:f}", "type", "figures", "width",
+			     f->width, "height", f->height, "fps", f->fps, "kbps", f->kbps, "codec",
+			     f->codec, "capture_ms", f->capture_ms, "encode_ms", f->encode_ms));
 }
 
 int screen_put_failed(struct buf *out, const char *code, const char *message)

@@ -125,7 +125,7 @@ static void test_messages_to_the_console(void **state)
 		{ .id = "0", .name = "HDMI-1", .width = 1280, .height = 800 },
 		{ .id = "1", .name = "a\nb", .width = 640, .height = 480 },
 	};
-	struct screen_figures figures = { 1280, 800, 29.975, 1000.5, 0.25, 4.125, "H264" };
+	struct screen_figures figures = { 1280, 800, 29.9751234, 1000.5, 0.25, 4.125, "H264" };
 
 	expect(&b, screen_put_displays(&b, displays, 2, 1),
 	       "{\"type\":\"displays\",\"list\":[{\"id\":\"0\",\"name\":\"HDMI-1\",\"width\":1280,"
@@ -140,6 +140,7 @@ static void test_messages_to_the_console(void **state)
 	       "{\"type\":\"failed\",\"code\":\"no-display\",\"message\":\"None.\"}");
 	assert_int_equal(screen_put_figures(&b, &figures), 0);
 	assert_non_null(memmem(b.mem, b.len, "\"kbps\":1000.5", 13));
+	assert_non_null(memmem(b.mem, b.len, "\"fps\":29.9751,", 14));
 	assert_non_null(memmem(b.mem, b.len, "\"codec\":\"H264\"", 14));
 	buf_finish(&b);
 	b.max = 10;

@@ -16,11 +16,11 @@
 #define GAP 6
 #define RAISE_GAP_US (500 * USEC_PER_MSEC)
 
-#define COLOUR_BACK "#14202e"
-#define COLOUR_EDGE "#3a4d63"
-#define COLOUR_TEXT "#f4f7fa"
-#define COLOUR_WATCH "#4fc3b0"
-#define COLOUR_CONTROL "#ffb020"
+#define COLOUR_BACK 0x14202e
+#define COLOUR_EDGE 0x3a4d63
+#define COLOUR_TEXT 0xf4f7fa
+#define COLOUR_WATCH 0x4fc3b0
+#define COLOUR_CONTROL 0xffb020
 
 struct notice {
 	struct x11 *x;
@@ -37,14 +37,6 @@ struct notice {
 	XftDraw *draw;
 	usec_t raised_at;
 };
-
-static unsigned long colour(struct notice *n, const char *name)
-{
-	XColor exact, c = { 0 };
-
-	XAllocNamedColor(n->x->dpy, DefaultColormap(n->x->dpy, n->x->screen), name, &c, &exact);
-	return c.pixel;
-}
 
 static void open_font(struct notice *n)
 {
@@ -98,22 +90,23 @@ static void shape_window(struct notice *n)
 	XFixesDestroyRegion(n->x->dpy, empty);
 }
 
+/* 24-bit true colour is what capture_x11_create() asks for, so a pixel is its colour. */
 static void draw_text(struct notice *n, GC gc, int x, int baseline)
 {
-	XftColor ink;
-	Visual *visual = DefaultVisual(n->x->dpy, n->x->screen);
-	Colormap map = DefaultColormap(n->x->dpy, n->x->screen);
+	XftColor ink = {
+		.pixel = COLOUR_TEXT,
+		.color = { (COLOUR_TEXT >> 16 & 255) * 257, (COLOUR_TEXT >> 8 & 255) * 257,
+			   (COLOUR_TEXT & 255) * 257, 0xffff },
+	};
 	int len = (int)strlen(n->text);
 
-	if (!n->font) {
-		XSetForeground(n->x->dpy, gc, colour(n, COLOUR_TEXT));
-		XDrawString(n->x->dpy, n->window, gc, x, baseline, n->text, len);
+	if (n->font) {
+		XftDrawStringUtf8(n->draw, &ink, n->font, x, baseline, (const FcChar8 *)n->text,
+				  len);
 		return;
 	}
-	if (!XftColorAllocName(n->x->dpy, visual, map, COLOUR_TEXT, &ink))
-		return;
-	XftDrawStringUtf8(n->draw, &ink, n->font, x, baseline, (const FcChar8 *)n->text, len);
-	XftColorFree(n->x->dpy, visual, map, &ink);
+	XSetForeground(n->x->dpy, gc, COLOUR_TEXT);
+	XDrawString(n->x->dpy, n->window, gc, x, baseline, n->text, len);
 }
 
 static void draw(struct notice *n)
@@ -123,16 +116,15 @@ static void draw(struct notice *n)
 	int dot = n->size * 5 / 8, ascent = n->font ? n->font->ascent : n->size * 3 / 4;
 	int descent = n->font ? n->font->descent : n->size / 4, r = n->height;
 
-	XSetForeground(dpy, gc, colour(n, COLOUR_BACK));
+	XSetForeground(dpy, gc, COLOUR_BACK);
 	XFillRectangle(dpy, n->window, gc, 0, 0, (unsigned)n->width, (unsigned)n->height);
-	XSetForeground(dpy, gc, colour(n, COLOUR_EDGE));
+	XSetForeground(dpy, gc, COLOUR_EDGE);
 	XDrawArc(dpy, n->window, gc, 0, 0, (unsigned)r - 1, (unsigned)r - 1, 90 * 64, 180 * 64);
 	XDrawArc(dpy, n->window, gc, n->width - r, 0, (unsigned)r - 1, (unsigned)r - 1, -90 * 64,
 		 180 * 64);
 	XDrawLine(dpy, n->window, gc, r / 2, 0, n->width - r / 2, 0);
 	XDrawLine(dpy, n->window, gc, r / 2, n->height - 1, n->width - r / 2, n->height - 1);
-	XSetForeground(dpy, gc,
-		       colour(n, n->state == NOTICE_CONTROLLED ? COLOUR_CONTROL : COLOUR_WATCH));
+	XSetForeground(dpy, gc, n->state == NOTICE_CONTROLLED ? COLOUR_CONTROL : COLOUR_WATCH);
 	XFillArc(dpy, n->window, gc, n->size, (n->height - dot) / 2, (unsigned)dot, (unsigned)dot,
 		 0, 360 * 64);
 	draw_text(n, gc, n->size * 2 + dot / 4, (n->height + ascent - descent) / 2);
@@ -171,7 +163,7 @@ static void make_window(struct notice *n)
 	Display *dpy = n->x->dpy;
 	XSetWindowAttributes attributes = {
 		.override_redirect = True,
-		.background_pixel = colour(n, COLOUR_BACK),
+		.background_pixel = COLOUR_BACK,
 		.event_mask = ExposureMask | VisibilityChangeMask,
 		.save_under = True,
 	};

@@ -25,6 +25,7 @@
 
 #define CONNECT_MIN_US (100 * USEC_PER_MSEC)
 #define CONNECT_MAX_US (3 * USEC_PER_SEC)
+#define NOTICE_US (10 * USEC_PER_MSEC)
 
 struct screen {
 	struct loop *loop;
@@ -38,7 +39,7 @@ struct screen {
 	uint16_t channel;
 	char wanted_display[SCREEN_DISPLAY_ID_MAX + 1];
 
-	struct loop_timer connect_timer, input_timer;
+	struct loop_timer connect_timer, input_timer, notice_timer;
 	usec_t connect_delay;
 	const char *failure; /* code; NULL: the desktop is there */
 	struct x11 *x;
@@ -126,8 +127,17 @@ static void send_state(struct screen *s)
 
 /* --- what the parts tell ---------------------------------------------------------------- */
 
+/* The first picture goes out before fonts are looked for. */
 static void update_notice(struct screen *s)
 {
+	if (!loop_timer_running(&s->notice_timer))
+		loop_timer_after(&s->notice_timer, NOTICE_US);
+}
+
+static void show_notice(void *arg)
+{
+	struct screen *s = arg;
+
 	if (!s->notice)
 		return;
 	notice_show(s->notice, control_mine(s->control)	 ? NOTICE_CONTROLLED
@@ -541,6 +551,7 @@ int main(int argc, char **argv)
 		return 1;
 	loop_timer_init(s.loop, &s.connect_timer, connect_display, &s);
 	loop_timer_init(s.loop, &s.input_timer, on_input_timer, &s);
+	loop_timer_init(s.loop, &s.notice_timer, show_notice, &s);
 	err = run(&s, fd);
 	loop_destroy(s.loop);
 	if (err < 0)

@@ -10,7 +10,7 @@
 #include "modules/module.h"
 #include "modules/screen/pacer.h"
 
-#define BACKLOG_MAX (96 * 1024) /* bytes that the client has not read: more than a frame */
+#define BACKLOG_MAX (64 * 1024) /* bytes that the client has not read: about a key frame */
 #define RETRY_US (200 * USEC_PER_MSEC)
 #define RATE_DEFAULT 4000000u
 
@@ -41,9 +41,9 @@ static bool backlogged(struct video *v)
 {
 	int in_socket = 0;
 
-	if (module_queued(v->module) > 0)
-		return true;
-	return ioctl(MODULE_FD, SIOCOUTQ, &in_socket) == 0 && in_socket > BACKLOG_MAX;
+	if (ioctl(MODULE_FD, SIOCOUTQ, &in_socket) < 0)
+		in_socket = 0;
+	return module_queued(v->module) + (size_t)in_socket > BACKLOG_MAX;
 }
 
 static void arm(struct video *v)

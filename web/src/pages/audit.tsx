@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useState } from 'react';
-import { api, ApiError, type AuditRow } from '../lib/api';
+import { api, type AuditRow } from '../lib/api';
+import { problemText } from '../lib/problem';
 import { detailText } from '../lib/audit';
 import { deviceList } from '../lib/devices';
 import { visible } from '../lib/hostile';
@@ -29,7 +30,7 @@ export default function Audit() {
 			setRows((now) => (before && now ? [...now, ...got] : got));
 			setMore(got.length === PAGE);
 		} catch (error) {
-			setProblem((error instanceof ApiError && error.message) || t.problem.unreachable);
+			setProblem(problemText(error));
 		}
 	}, []);
 	useEffect(() => void load(), [load]);

@@ -1,6 +1,6 @@
 import { useState, type FormEvent } from 'react';
 import { account, setPassword, signOut } from '../lib/account';
-import { ApiError } from '../lib/api';
+import { problemText } from '../lib/problem';
 import { open } from '../lib/overlay';
 import { prefs, setPrefs, type Theme } from '../lib/prefs';
 import { useStore } from '../lib/store';
@@ -77,7 +77,7 @@ function Password({ hasPassword, name }: { hasPassword: boolean; name: string })
 			form.reset();
 			setDone(true);
 		} catch (error) {
-			setProblem(`${t.settings.passwordFailed} ${(error instanceof ApiError && error.message) || t.problem.unreachable}`);
+			setProblem(`${t.settings.passwordFailed} ${problemText(error)}`);
 		}
 	};
 	return (

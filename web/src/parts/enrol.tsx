@@ -1,6 +1,7 @@
 // Makes an enrolment token and shows the command that uses it.
 import { useState } from 'react';
-import { api, ApiError } from '../lib/api';
+import { api } from '../lib/api';
+import { problemText } from '../lib/problem';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
 import { time } from '../text/format';
@@ -20,7 +21,7 @@ export function EnrolCommand() {
 		try {
 			setMade(await api.enrolmentToken());
 		} catch (error) {
-			setProblem((error instanceof ApiError && error.message) || t.problem.unreachable);
+			setProblem(problemText(error));
 		}
 		setBusy(false);
 	};

@@ -1,6 +1,6 @@
 // What lies over the page: palette, list of shortcuts, enrolment. One chunk, loaded on first use.
 import { Dialog } from '@base-ui/react/dialog';
-import { ArrowRight, Keyboard, LogOut, Monitor, Moon, Plus, ScrollText, Search, Settings, X } from 'lucide-react';
+import { ArrowRight, CircleStop, Keyboard, LogOut, Monitor, Moon, Plus, ScrollText, Search, Settings, X } from 'lucide-react';
 import { useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
 import { signOut } from '../lib/account';
 import { deviceList } from '../lib/devices';
@@ -9,6 +9,7 @@ import { open, type Overlay } from '../lib/overlay';
 import { prefs, toggleTheme } from '../lib/prefs';
 import { devicePath, navigate } from '../lib/router';
 import { useStore } from '../lib/store';
+import { endAll, sessions } from '../session/sessions';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
 import { Name } from './basics';
@@ -115,6 +116,7 @@ function options(words: string[], query: string): Option[] {
 		...page('audit', ScrollText, t.nav.audit),
 		...page('settings', Settings, t.nav.settings),
 		...action('add', Plus, t.palette.addDevice, () => open('enrol')),
+		...(sessions.get().some((session) => session.running) ? action('end', CircleStop, t.palette.endAll, endAll) : []),
 		...action('theme', Moon, t.palette.theme, toggleTheme),
 		...action('keys', Keyboard, t.palette.shortcuts, () => open('shortcuts')),
 		...action('out', LogOut, t.palette.signOut, () => void signOut()),

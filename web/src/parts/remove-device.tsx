@@ -1,6 +1,7 @@
 import { AlertDialog } from '@base-ui/react/alert-dialog';
 import { useState } from 'react';
-import { api, ApiError, type Device } from '../lib/api';
+import { api, type Device } from '../lib/api';
+import { problemText } from '../lib/problem';
 import { navigate } from '../lib/router';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
@@ -15,7 +16,7 @@ export function RemoveDevice({ device }: { device: Device }) {
 			setShown(false);
 			navigate('/devices');
 		} catch (error) {
-			setProblem((error instanceof ApiError && error.message) || t.problem.unreachable);
+			setProblem(problemText(error));
 		}
 	};
 	return (

@@ -47,6 +47,7 @@ export function Say({ session, device, picture }: { session: PeerSession; device
 			) : (
 				<Why failure={screen.failure} />
 			);
+	else if (phase === 'connected' && screen.reopening) body = <Words title={t.screen.reopening} />;
 	else body = picture ? null : <Steps phase={phase} waiting={phase === 'connected'} />;
 	return (
 		<div className={s.say} role="status" data-over={picture && body ? '' : undefined}>

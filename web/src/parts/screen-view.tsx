@@ -57,7 +57,7 @@ export function ScreenView({ session, device }: { session: PeerSession; device: 
 					style={{ '--ratio': picture ? picture.width / picture.height : 16 / 9 } as CSSProperties}
 				>
 					<Video stream={stream} name={device.name} onPicture={setPicture} />
-					{(phase !== 'connected' || !picture || noDisplay) && <Say session={session} device={device} picture={picture !== null} />}
+					{(phase !== 'connected' || !picture || noDisplay || screen.reopening) && <Say session={session} device={device} picture={picture !== null} />}
 					{controls && <Input session={session} name={device.name} giveBack={() => watchButton.current?.focus()} />}
 				</div>
 			</div>

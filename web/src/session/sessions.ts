@@ -35,12 +35,15 @@ export function leave(session: PeerSession): void {
 	sessions.set(sessions.get().filter((other) => other !== session));
 }
 
+/** Ends every session; the one whose page is shown stays there, to be begun again. */
 export function endAll(): void {
+	const page = pageOf(place.get().path);
+	const shown = page.page === 'device' ? page.id : null;
 	for (const session of sessions.get()) {
 		session.end();
-		session.screen.dispose();
+		if (session.device !== shown) session.screen.dispose();
 	}
-	sessions.set([]);
+	sessions.set(sessions.get().filter((session) => session.device === shown));
 }
 
 /** The pointer or the focus is on this device, so it may be asked for next. */

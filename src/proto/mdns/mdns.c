@@ -130,13 +130,19 @@ void mdns_clear_links(struct mdns *m)
 	m->n_links = 0;
 }
 
-/* An address of a network that one of our interfaces is on. */
-static bool on_link(const struct mdns *m, const struct addr *a)
+/* The interface's address in whose network a is, or NULL. (Where a multicast came to says nothing.)
+ */
+static const struct link *link_of(const struct mdns *m, const struct addr *a)
 {
 	for (size_t i = 0; i < m->n_links; i++)
 		if (addr_same_prefix(&m->links[i].addr, a, m->links[i].prefix_bits))
-			return true;
-	return false;
+			return &m->links[i];
+	return NULL;
+}
+
+static bool on_link(const struct mdns *m, const struct addr *a)
+{
+	return link_of(m, a) != NULL;
 }
 
 /* Room for one datagram, or NULL. */
@@ -379,7 +385,8 @@ static void answer_direct(struct mdns *m, const struct dgram *d, const struct ow
 			  const struct mdns_question *q)
 {
 	bool legacy = d->remote.port != MDNS_PORT;
-	struct out *o = out_new(m, &d->local, &d->remote);
+	const struct link *from = link_of(m, &d->remote);
+	struct out *o = from ? out_new(m, &from->addr, &d->remote) : NULL;
 	struct writer w;
 
 	if (!o)

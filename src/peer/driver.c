@@ -18,8 +18,6 @@ static struct driver_socket *socket_of(struct fl_peer *p, const struct addr *loc
 	return NULL;
 }
 
-static void start_lookups(struct fl_peer *p);
-
 void driver_flush(struct fl_peer *p)
 {
 	struct driver_socket *s = NULL;
@@ -34,7 +32,7 @@ void driver_flush(struct fl_peer *p)
 	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
 		if (p->sockets[i].udp)
 			udp_flush(p->sockets[i].udp);
-	start_lookups(p);
+	driver_names_start(p);
 	/* no memory for a timer: the next packet brings things on */
 	(void)loop_timer_at(&p->timer, peer_deadline(p->core));
 }
@@ -134,6 +132,7 @@ static void match_ifaces(struct fl_peer *p)
 
 	if (n < 0)
 		return;
+	driver_names_links(p, list, (size_t)n);
 	for (size_t s = 0; s < DRIVER_SOCKETS_MAX; s++) {
 		bool there = false;
 
@@ -161,123 +160,6 @@ static void on_ifaces(void *arg)
 	driver_flush(p);
 }
 
-static struct driver_lookup *free_lookup(struct fl_peer *p)
-{
-	for (size_t i = 0; i < DRIVER_LOOKUPS_MAX; i++)
-		if (!p->lookups[i].resolve)
-			return &p->lookups[i];
-	return NULL;
-}
-
-static void server_found(struct fl_peer *p, const struct addr *addrs, size_t n)
-{
-	bool have[3] = { false };
-
-	for (size_t i = 0; i < n; i++) /* one address of each family is enough */
-		if (!have[addrs[i].family]) {
-			have[addrs[i].family] = true;
-			if (peer_add_stun_server(p->core, usec_monotonic(), &addrs[i]) < 0)
-				return;
-		}
-}
-
-static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
-{
-	struct driver_lookup *l = arg;
-	struct fl_peer *p = l->peer;
-
-	l->resolve = NULL;
-	if (l->server) {
-		if (err == 0)
-			server_found(p, addrs, n);
-		if (--p->n_server_lookups == 0)
-			peer_end_of_locals(p->core, usec_monotonic());
-	} else if (err == 0 && n > 0) {
-		l->candidate.addr = addrs[0]; /* RFC 8839 §5.1: the first */
-		peer_resolved(p->core, usec_monotonic(), &l->candidate);
-	}
-	driver_flush(p);
-}
-
-static bool is_mdns(const char *host)
-{
-	size_t n = strlen(host);
-
-	return n > 6 && !strcmp(host + n - 6, ".local");
-}
-
-/* Candidates that hide their address behind a name. */
-static void start_lookups(struct fl_peer *p)
-{
-	struct ice_candidate c;
-
-	while (peer_next_name(p->core, &c)) {
-		struct driver_lookup *l = free_lookup(p);
-
-		if (!l || is_mdns(c.host))
-			continue;
-		*l = (struct driver_lookup){ .peer = p, .candidate = c };
-		if (resolve_start(p->loop, c.host, c.addr.port, on_resolved, l, &l->resolve) < 0)
-			l->resolve = NULL;
-	}
-}
-
-/* "stun:host", "stun:host:port", an IPv6 literal in brackets (RFC 7064). */
-static int parse_stun_url(const char *url, char host[DRIVER_HOST_MAX + 1], uint16_t *port)
-{
-	const char *from, *to, *colon;
-	long n = 3478;
-
-	if (strncmp(url, "stun:", 5))
-		return FL_EUNSUPPORTED;
-	from = url + 5;
-	if (*from == '[') {
-		to = strchr(++from, ']');
-		if (!to)
-			return FL_EMALFORMED;
-		colon = to[1] == ':' ? to + 1 : NULL;
-	} else {
-		colon = strchr(from, ':');
-		to = colon ? colon : from + strlen(from);
-	}
-	if (colon) {
-		char *end;
-
-		n = strtol(colon + 1, &end, 10);
-		if (*end || n < 1 || n > 65535)
-			return FL_EMALFORMED;
-	}
-	if (to == from || to - from > DRIVER_HOST_MAX)
-		return FL_EMALFORMED;
-	memcpy(host, from, (size_t)(to - from));
-	host[to - from] = 0;
-	*port = (uint16_t)n;
-	return 0;
-}
-
-static int resolve_servers(struct fl_peer *p, const struct fl_peer_config *config)
-{
-	for (size_t i = 0; i < config->n_ice_servers; i++) {
-		struct driver_lookup *l = free_lookup(p);
-		char host[DRIVER_HOST_MAX + 1];
-		uint16_t port;
-		int err = parse_stun_url(config->ice_servers[i].url, host, &port);
-
-		if (err == FL_EUNSUPPORTED)
-			continue; /* "turn:…" */
-		if (err < 0 || !l)
-			return err < 0 ? -EINVAL : FL_EQUOTA;
-		*l = (struct driver_lookup){ .peer = p, .server = true };
-		err = resolve_start(p->loop, host, port, on_resolved, l, &l->resolve);
-		if (err < 0)
-			return err;
-		p->n_server_lookups++;
-	}
-	if (!p->n_server_lookups)
-		peer_end_of_locals(p->core, usec_monotonic());
-	return 0;
-}
-
 int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 {
 	struct peer_config core = {
@@ -298,19 +180,19 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 	err = peer_create(&core, rng_system(), &p->core);
 	if (err < 0)
 		return err;
+	driver_names_init(p);
 	match_ifaces(p);
 	err = ifaces_watch_create(p->loop, on_ifaces, p, &p->ifaces);
 	if (err < 0)
 		p->ifaces = NULL; /* where netlink is forbidden the addresses stay as they are */
-	return resolve_servers(p, config);
+	return driver_stun_servers(p, config);
 }
 
 void driver_finish(struct fl_peer *p)
 {
 	if (!p->loop)
 		return;
-	for (size_t i = 0; i < DRIVER_LOOKUPS_MAX; i++)
-		resolve_cancel(p->lookups[i].resolve);
+	driver_names_finish(p);
 	ifaces_watch_destroy(p->ifaces);
 	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
 		udp_destroy(p->sockets[i].udp);

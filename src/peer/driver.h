@@ -1,5 +1,5 @@
-/* Inside peer/: the sockets, timers and names around one core. driver.c has them, api.c the public
- * functions. */
+/* Inside peer/: what is around one core. driver.c has the sockets and the timer, names.c turns
+ * names into addresses, api.c has the public functions. */
 #pragma once
 
 #pragma GCC visibility push(default)
@@ -11,6 +11,7 @@
 #include "io/resolve.h"
 #include "io/udp.h"
 #include "peer/core.h"
+#include "proto/mdns/mdns.h"
 
 #define DRIVER_SOCKETS_MAX 32
 #define DRIVER_LOOKUPS_MAX 32
@@ -29,8 +30,8 @@ struct driver_socket {
 /* A name on its way to an address: a STUN server's, or a candidate's. */
 struct driver_lookup {
 	struct fl_peer *peer;
-	struct resolve *resolve; /* NULL: free */
-	bool server;
+	bool used, server, mdns;
+	struct resolve *resolve; /* while the system's resolver is at it */
 	struct ice_candidate candidate;
 };
 
@@ -44,9 +45,21 @@ struct fl_peer {
 	struct driver_socket sockets[DRIVER_SOCKETS_MAX];
 	struct driver_lookup lookups[DRIVER_LOOKUPS_MAX];
 	unsigned n_server_lookups;
+	/* .local names; NULL where port 5353 cannot be had */
+	struct mdns *mdns;
+	struct udp *mdns_udp;
+	struct loop_timer mdns_timer;
 };
 
 int driver_init(struct fl_peer *p, const struct fl_peer_config *config) FL_WARN_UNUSED;
 void driver_finish(struct fl_peer *p);
+
+/* names.c */
+void driver_names_init(struct fl_peer *p);
+int driver_stun_servers(struct fl_peer *p, const struct fl_peer_config *config) FL_WARN_UNUSED;
+void driver_names_finish(struct fl_peer *p);
+void driver_names_links(struct fl_peer *p, const struct iface *list, size_t n);
+void driver_names_start(struct fl_peer *p); /* look-ups the core has asked for since */
+
 /* Sends what the core has to say, starts look-ups, sets the timer. */
 void driver_flush(struct fl_peer *p);

@@ -1,0 +1,230 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "peer/driver.h"
+
+static struct driver_lookup *free_lookup(struct fl_peer *p)
+{
+	for (size_t i = 0; i < DRIVER_LOOKUPS_MAX; i++)
+		if (!p->lookups[i].used)
+			return &p->lookups[i];
+	return NULL;
+}
+
+static void server_found(struct fl_peer *p, const struct addr *addrs, size_t n)
+{
+	bool have[3] = { false };
+
+	for (size_t i = 0; i < n; i++) /* one address of each family is enough */
+		if (!have[addrs[i].family]) {
+			have[addrs[i].family] = true;
+			if (peer_add_stun_server(p->core, usec_monotonic(), &addrs[i]) < 0)
+				return;
+		}
+}
+
+static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
+{
+	struct driver_lookup *l = arg;
+	struct fl_peer *p = l->peer;
+
+	l->resolve = NULL;
+	l->used = false;
+	if (l->server) {
+		if (err == 0)
+			server_found(p, addrs, n);
+		if (--p->n_server_lookups == 0)
+			peer_end_of_locals(p->core, usec_monotonic());
+	} else if (err == 0 && n > 0) {
+		l->candidate.addr = addrs[0]; /* RFC 8839 §5.1: the first */
+		peer_resolved(p->core, usec_monotonic(), &l->candidate);
+	}
+	driver_flush(p);
+}
+
+/* True when the core was told something. */
+static bool on_mdns_event(struct fl_peer *p, const struct mdns_event *ev)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < DRIVER_LOOKUPS_MAX; i++) {
+		struct driver_lookup *l = &p->lookups[i];
+		struct ice_candidate c = l->candidate;
+
+		if (!l->used || !l->mdns ||
+		    !text_equal_nocase(span_str(c.host), span_str(ev->name)))
+			continue;
+		l->used = false;
+		if (ev->type != MDNS_EVENT_ADDRESS)
+			continue;
+		c.addr = ev->addr;
+		c.addr.port = l->candidate.addr.port;
+		peer_resolved(p->core, usec_monotonic(), &c);
+		any = true;
+	}
+	return any;
+}
+
+static void flush_mdns(struct fl_peer *p)
+{
+	struct mdns_event ev;
+	struct dgram d;
+	bool any = false;
+
+	while (mdns_next_output(p->mdns, &d))
+		if (d.remote.family == ADDR_V4 && udp_send(p->mdns_udp, &d) < 0)
+			break; /* asked again soon */
+	udp_flush(p->mdns_udp);
+	while (mdns_next_event(p->mdns, &ev))
+		any |= on_mdns_event(p, &ev);
+	(void)loop_timer_at(&p->mdns_timer, mdns_deadline(p->mdns));
+	if (any)
+		driver_flush(p);
+}
+
+static void on_mdns_batch(void *arg, const struct dgram *dgrams, size_t n)
+{
+	struct fl_peer *p = arg;
+
+	for (size_t i = 0; i < n; i++)
+		mdns_input(p->mdns, usec_monotonic(), &dgrams[i]);
+	flush_mdns(p);
+}
+
+static void on_mdns_timer(void *arg)
+{
+	struct fl_peer *p = arg;
+
+	mdns_timeout(p->mdns, loop_now(p->loop));
+	flush_mdns(p);
+}
+
+/* Where port 5353 is not to be had, browsers' checks still arrive, as peer-reflexive ones. */
+void driver_names_init(struct fl_peer *p)
+{
+	struct udp_config config = { .reuse = true, .ttl = 255 };
+
+	config.bind = (struct addr){ .family = ADDR_V4, .port = MDNS_PORT };
+	loop_timer_init(p->loop, &p->mdns_timer, on_mdns_timer, p);
+	p->mdns = mdns_create(rng_system());
+	if (!p->mdns)
+		return;
+	if (udp_create(p->loop, &config, on_mdns_batch, p, &p->mdns_udp) < 0) {
+		mdns_destroy(p->mdns);
+		p->mdns = NULL;
+		p->mdns_udp = NULL;
+	}
+}
+
+/* The IPv4 group carries the addresses of both families. */
+void driver_names_links(struct fl_peer *p, const struct iface *list, size_t n)
+{
+	struct addr group;
+
+	if (!p->mdns || addr_parse_ip(MDNS_GROUP_V4, &group) < 0)
+		return;
+	mdns_clear_links(p->mdns);
+	for (size_t i = 0; i < n; i++)
+		if (!list[i].point_to_point && (!list[i].loopback || p->loopback) &&
+		    mdns_add_link(p->mdns, &list[i].addr, list[i].prefix_bits) == 0 &&
+		    list[i].addr.family == ADDR_V4 &&
+		    udp_join(p->mdns_udp, &group, list[i].index) < 0)
+			continue; /* no multicast there, or joined before */
+}
+
+static void ask_mdns(struct fl_peer *p, struct driver_lookup *l)
+{
+	l->mdns = p->mdns && mdns_resolve(p->mdns, usec_monotonic(), l->candidate.host) == 0;
+	l->used = l->mdns;
+	if (l->mdns)
+		flush_mdns(p);
+}
+
+/* Candidates that hide their address behind a name. */
+void driver_names_start(struct fl_peer *p)
+{
+	struct ice_candidate c;
+
+	while (peer_next_name(p->core, &c)) {
+		struct driver_lookup *l = free_lookup(p);
+
+		if (!l)
+			continue;
+		*l = (struct driver_lookup){ .peer = p, .candidate = c };
+		if (mdns_is_name(c.host))
+			ask_mdns(p, l);
+		else
+			l->used = resolve_start(p->loop, c.host, c.addr.port, on_resolved, l,
+						&l->resolve) == 0;
+	}
+}
+
+/* "stun:host", "stun:host:port", an IPv6 literal in brackets (RFC 7064). */
+static int parse_stun_url(const char *url, char host[DRIVER_HOST_MAX + 1], uint16_t *port)
+{
+	const char *from, *to, *colon;
+	long n = 3478;
+
+	if (strncmp(url, "stun:", 5))
+		return FL_EUNSUPPORTED;
+	from = url + 5;
+	if (*from == '[') {
+		to = strchr(++from, ']');
+		if (!to)
+			return FL_EMALFORMED;
+		colon = to[1] == ':' ? to + 1 : NULL;
+	} else {
+		colon = strchr(from, ':');
+		to = colon ? colon : from + strlen(from);
+	}
+	if (colon) {
+		char *end;
+
+		n = strtol(colon + 1, &end, 10);
+		if (*end || n < 1 || n > 65535)
+			return FL_EMALFORMED;
+	}
+	if (to == from || to - from > DRIVER_HOST_MAX)
+		return FL_EMALFORMED;
+	memcpy(host, from, (size_t)(to - from));
+	host[to - from] = 0;
+	*port = (uint16_t)n;
+	return 0;
+}
+
+int driver_stun_servers(struct fl_peer *p, const struct fl_peer_config *config)
+{
+	for (size_t i = 0; i < config->n_ice_servers; i++) {
+		struct driver_lookup *l = free_lookup(p);
+		char host[DRIVER_HOST_MAX + 1];
+		uint16_t port;
+		int err = parse_stun_url(config->ice_servers[i].url, host, &port);
+
+		if (err == FL_EUNSUPPORTED)
+			continue; /* "turn:…" */
+		if (err < 0 || !l)
+			return err < 0 ? -EINVAL : FL_EQUOTA;
+		*l = (struct driver_lookup){ .peer = p, .used = true, .server = true };
+		err = resolve_start(p->loop, host, port, on_resolved, l, &l->resolve);
+		if (err < 0) {
+			l->used = false;
+			return err;
+		}
+		p->n_server_lookups++;
+	}
+	if (!p->n_server_lookups)
+		peer_end_of_locals(p->core, usec_monotonic());
+	return 0;
+}
+
+void driver_names_finish(struct fl_peer *p)
+{
+	for (size_t i = 0; i < DRIVER_LOOKUPS_MAX; i++)
+		resolve_cancel(p->lookups[i].resolve);
+	loop_timer_stop(&p->mdns_timer);
+	udp_destroy(p->mdns_udp);
+	mdns_destroy(p->mdns);
+}

@@ -132,6 +132,7 @@ void ice_restart(struct ice *ice, usec_t now)
 	for (int i = 0; i < ICE_REMOTES_MAX; i++)
 		if (!keep || i != keep->remote)
 			ice->remotes[i].used = false;
+	ice__local_forget_mapped(ice, keep ? keep->mapped : -1);
 	/* the kept pair's credentials stay in their slot, the others' slot is taken anew */
 	ice->gen = 1 - (keep ? keep->gen : ice->gen);
 	new_credentials(ice);

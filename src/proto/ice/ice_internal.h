@@ -54,6 +54,13 @@
 #define PATIENCE_US (10000 * MSEC)
 #define REFRESH_US (15000 * MSEC) /* of server-reflexive bindings until there is a pair */
 
+/* While a better rank than the selected pair's is thinkable, the best such pairs that failed get
+ * one check each from time to time. */
+#define SEEK_FIRST_US (2500 * MSEC)
+#define SEEK_MAX_US (30000 * MSEC)
+#define SEEK_PAIRS 4
+
+#define PRFLX_LOCALS_MAX 12
 #define PROBES_MAX (ICE_STUN_SERVERS_MAX * 16)
 #define UFRAG_LEN 8 /* 48 random bits; RFC 8445 §5.3 wants 24 */
 #define PWD_LEN 24  /* 144 random bits; RFC 8445 §5.3 wants 128 */
@@ -159,6 +166,7 @@ struct ice {
 	uint32_t nominations; /* highest NOMINATION sent or taken */
 	usec_t fail_at;	      /* without a selected pair */
 	usec_t revive_at;     /* while disconnected */
+	usec_t seek_at, seek_interval;
 
 	usec_t pace;	       /* when the next check fits into the pace, see pace_ready() */
 	unsigned checks_paced; /* of this generation */
@@ -175,6 +183,7 @@ struct ice {
 uint32_t ice__priority(enum ice_type type, uint16_t preference);
 int ice__local_of_base(const struct ice *ice, const struct addr *base);
 int ice__local_mapped(struct ice *ice, const struct lcand *base, const struct addr *mapped);
+void ice__local_forget_mapped(struct ice *ice, int keep);
 bool ice__probe_answer(struct ice *ice, usec_t now, const struct dgram *d,
 		       const struct stun_msg *m);
 void ice__probe_timeout(struct ice *ice, usec_t now);

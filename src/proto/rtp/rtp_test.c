@@ -316,10 +316,10 @@ static void test_twcc_read(void **state)
 static void test_twcc_round_trip(void **state)
 {
 	for (uint64_t seed = 1; seed <= 300; seed++) {
-		struct twcc_arrival a[200];
+		struct twcc_arrival a[200] = { 0 };
 		uint8_t out[1200];
 		struct writer w = writer_of(out, sizeof(out));
-		struct twcc_status s;
+		struct twcc_status s = { 0 };
 		struct twcc_walk walk;
 		struct twcc t;
 		struct rng rng;

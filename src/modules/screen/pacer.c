@@ -2,7 +2,7 @@
 
 #include "base/util.h"
 
-#define SMALL_DIVISOR 16	     /* a change of at most this part of the picture is small */
+#define SMALL_DIVISOR 8		     /* a change of at most this part of the picture is small */
 #define SHARP_BYTES 400		     /* a refinement this small has found nothing to do */
 #define KEY_BITS_PER_1000_PIXELS 500 /* a desktop with text at PACER_QP_BASE, measured */
 #define KEY_TIME_US (100 * USEC_PER_MSEC)

@@ -37,16 +37,15 @@ struct bench {
 /* CPU time of the module so far, in nanoseconds. */
 static uint64_t cpu_ns(pid_t pid)
 {
-	char path[64];
-	unsigned long long ns = 0;
+	char path[64], line[128] = "";
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
 	f = fopen(path, "re");
-	if (!f || fscanf(f, "%llu", &ns) != 1)
+	if (!f || !fgets(line, sizeof(line), f))
 		rig_die(path);
 	fclose(f);
-	return ns;
+	return strtoull(line, NULL, 10);
 }
 
 static void begin(struct bench *b)

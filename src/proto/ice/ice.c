@@ -118,6 +118,7 @@ int ice_set_remote(struct ice *ice, usec_t now, const struct ice_remote *remote)
 		ice__set_role(ice, true);
 	ice->stats.began_us = now;
 	ice->fail_at = usec_add(now, ice->config.fail_after_us);
+	ice__remote_take_early(ice, now);
 	ice__turn_end(ice, now);
 	return 0;
 }

@@ -61,6 +61,7 @@
 #define SEEK_PAIRS 4
 
 #define PRFLX_LOCALS_MAX 12
+#define EARLY_MAX 32
 #define PROBES_MAX (ICE_STUN_SERVERS_MAX * 16)
 #define UFRAG_LEN 8 /* 48 random bits; RFC 8445 §5.3 wants 24 */
 #define PWD_LEN 24  /* 144 random bits; RFC 8445 §5.3 wants 128 */
@@ -83,6 +84,12 @@ struct rcand {
 	struct addr addr; /* scope 0 */
 	uint32_t priority;
 	char foundation[ICE_FOUNDATION_MAX + 1];
+};
+
+/* A candidate that came before the description it belongs to. */
+struct early {
+	struct rcand candidate;
+	char ufrag[ICE_UFRAG_MAX + 1];
 };
 
 struct check {
@@ -155,6 +162,8 @@ struct ice {
 	struct addr servers[ICE_STUN_SERVERS_MAX];
 	size_t n_servers;
 	struct probe probes[PROBES_MAX];
+	struct early early[EARLY_MAX]; /* n_early counts on past it: the oldest give way */
+	size_t n_early;
 	bool locals_done, remotes_done, gathered;
 
 	int selected; /* pair */
@@ -200,6 +209,7 @@ void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p);
 uint64_t ice__pair_priority(const struct ice *ice, const struct pair *p);
 int ice__pair_rank(const struct ice *ice, const struct pair *p);
 bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct pair *b);
+void ice__remote_take_early(struct ice *ice, usec_t now);
 void ice__remote_forget(struct ice *ice, int remote);
 
 /* ice_check.c: sending and answering checks */

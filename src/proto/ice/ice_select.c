@@ -40,8 +40,16 @@ void ice__set_role(struct ice *ice, bool controlling)
 		return;
 	ice->controlling = controlling;
 	ice->event_role = true;
-	for (int i = 0; i < ICE_PAIRS_MAX; i++)
-		ice->pairs[i].nominating = ice->pairs[i].wanted = false;
+	/* What was nominated in the other role binds nobody: the new controlling agent does it
+	 * anew, the new controlled one follows. */
+	if (!controlling)
+		ice->nominations = 0;
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		struct pair *p = &ice->pairs[i];
+
+		p->nominating = p->wanted = p->nominated = false;
+		p->nomination = 0;
+	}
 }
 
 void ice__valid(struct ice *ice, usec_t now, int pair)
@@ -100,6 +108,10 @@ static void select_pair(struct ice *ice, usec_t now, int pair)
 
 	if (old == pair)
 		return;
+	if (disconnected(ice)) { /* it has to show anew that it works */
+		ice__pair_restart(ice, now, &ice->pairs[old]);
+		ice->pairs[old].error = ICE_PAIR_CONSENT;
+	}
 	ice->selected = pair;
 	ice->was_connected = true;
 	ice->pairs[pair].nominated = true;
@@ -127,7 +139,7 @@ static bool takes_over(struct ice *ice, const struct pair *p)
 		ice->nominations = p->nomination;
 		return true;
 	}
-	return !s || s->gen != ice->gen || disconnected(ice) ||
+	return !s || s->gen != ice->gen || !s->nominated || disconnected(ice) ||
 	       ice__pair_priority(ice, p) > ice__pair_priority(ice, s);
 }
 
@@ -153,7 +165,7 @@ static void reconsider(struct ice *ice, usec_t now)
 	int best = ice->selected;
 
 	if (ice->controlling || ice->nominations || best < 0 || disconnected(ice) ||
-	    ice->pairs[best].gen != ice->gen)
+	    ice->pairs[best].gen != ice->gen || !ice->pairs[best].nominated)
 		return;
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
 		const struct pair *p = &ice->pairs[i];
@@ -215,6 +227,10 @@ static int nominee(const struct ice *ice, usec_t *at)
 			return -1;
 	if (!s || s->gen != ice->gen) {
 		*at = grace_end(ice, &ice->pairs[best]);
+		return best;
+	}
+	if (!s->nominated) {
+		*at = 0;
 		return best;
 	}
 	if (best == ice->selected || (!disconnected(ice) && !is_upgrade(ice, &ice->pairs[best], s)))

@@ -127,9 +127,8 @@ static int obey(json_t *o)
 	if (!strcmp(what, "open") && label)
 		return fl_channel_open(peer, label, NULL);
 	if (!strcmp(what, "send") && text)
-		return fl_channel_send(peer,
-				       (int)json_integer_value(json_object_get(o, "channel")), text,
-				       strlen(text), true);
+		return fl_channel_send(peer, (int)json_integer_value(json_object_get(o, "channel")),
+				       text, strlen(text), true);
 	if (!strcmp(what, "route"))
 		say_route();
 	else if (!strcmp(what, "close"))

@@ -143,7 +143,8 @@ static void on_input(void *arg, uint32_t events)
 		return;
 	}
 	buf_commit(&a->line, (size_t)n);
-	while ((end = memchr(buf_span(&a->line).ptr, '\n', buf_span(&a->line).len))) {
+	while (buf_span(&a->line).ptr &&
+	       (end = memchr(buf_span(&a->line).ptr, '\n', buf_span(&a->line).len))) {
 		char line[ICE_CANDIDATE_TEXT_MAX];
 		size_t len = (size_t)(end - buf_span(&a->line).ptr);
 

@@ -25,12 +25,13 @@
 
 /*
  * Each sending of a check is a transaction of its own, so an answer tells its exact round trip. A
- * pair's checks go out at 0, 100, 300, 700, 1500, 3100 and 4700 ms and fail at 6300 ms. The RFC
- * starts at 500 ms; on local networks that only makes one lost packet cost half a second.
+ * pair's checks go out at 0, 50, 150, 350, 750, 1550, 3150 and 4750 ms and fail at 6350 ms. The RFC
+ * starts at 500 ms; then one lost packet costs half a second, and so does every hole whose other
+ * side was opened a moment too late.
  */
-#define RTO_US STUN_RTO_US
+#define RTO_US (50 * MSEC)
 #define RTO_MAX_US STUN_RTO_MAX_US
-#define TRIES_MAX 7
+#define TRIES_MAX 8
 #define CHECKS_KEPT 8 /* outstanding ones that an answer is looked for in */
 
 /* A second check of a pair within this time tells nothing the first does not. */

@@ -115,6 +115,7 @@ static int add_file(struct files_set *set, int fd, const struct stat *st, const 
 	enum http_coding coding = coding_of(path, &stem);
 	uint8_t hash[32], *data = NULL;
 	struct entry *e = NULL;
+	char tag[TEXT_B64_LEN(12)];
 	int err;
 
 	if (len > FILES_BYTES_MAX - set->bytes)
@@ -130,9 +131,8 @@ static int add_file(struct files_set *set, int fd, const struct stat *st, const 
 	e->data[coding] = data;
 	e->len[coding] = len;
 	set->bytes += len;
-	e->etag[coding][0] = '"';
-	text_b64url_encode(span_of(hash, 12), e->etag[coding] + 1, TEXT_B64_LEN(12));
-	strcat(e->etag[coding], "\"");
+	text_b64url_encode(span_of(hash, 12), tag, sizeof(tag));
+	snprintf(e->etag[coding], sizeof(e->etag[coding]), "\"%s\"", tag);
 	return 0;
 }
 

@@ -20,6 +20,8 @@
 #define STREAM_WRITE_MAX (128 * 1024)
 #define HTTP_QUEUE_MAX (64 * 1024)
 #define PIECE (16 * 1024)
+#define LINGER_US USEC_PER_SEC
+#define CLOSE_US (2 * USEC_PER_SEC)
 #define SPARE_DESCRIPTORS 64 /* kept for files, the store and the loop */
 
 struct server {
@@ -47,7 +49,9 @@ struct conn {
 	struct span body;
 	struct files_set *body_set;
 	char *body_owned;
-	bool in_body, closing, dead, advancing;
+	bool in_body, dead, advancing;
+	bool closing, linger;	  /* once the present answer left */
+	bool finished, lingering; /* nothing is served any more */
 };
 
 static void advance(struct conn *c);
@@ -92,20 +96,34 @@ static void kill_conn(struct conn *c)
 	loop_defer(c->server->hub->loop, &c->end, free_conn, c);
 }
 
-/* The realtime side is over: what is queued still leaves, then the stream closes. */
+/*
+ * No more is served: what is queued still leaves, then the stream closes. With linger what the
+ * other side is still sending is read and dropped for a moment first, or its kernel would throw our
+ * last words away with a reset.
+ */
+static void finish_conn(struct conn *c, bool linger)
+{
+	if (c->dead || c->finished)
+		return;
+	c->finished = true;
+	c->lingering = linger;
+	if (!linger)
+		stream_close(c->stream);
+	/* a side that does not read must not keep its connection */
+	if (!c->dead && loop_timer_after(&c->timer, linger ? LINGER_US : CLOSE_US) < 0)
+		kill_conn(c);
+}
+
 static void on_rt_end(void *arg)
 {
 	struct conn *c = arg;
+	bool linger = !c->dead && rt_broke_rules(c->rt);
 
 	if (c->dead)
 		return;
 	rt_destroy(c->rt);
 	c->rt = NULL;
-	c->closing = true;
-	stream_close(c->stream);
-	/* a side that does not read must not keep its connection */
-	if (loop_timer_after(&c->timer, 2 * USEC_PER_SEC) < 0)
-		kill_conn(c);
+	finish_conn(c, linger);
 }
 
 /* ---- exchanges ---- */
@@ -519,6 +537,7 @@ static void on_http_event(struct conn *c, const struct http_server_event *e)
 		break;
 	case HTTP_SERVER_CLOSE:
 		c->closing = true;
+		c->linger = e->status != 0;
 		log_debug("connection-close", "status=%u reason=\"%s\"", e->status, e->reason);
 		break;
 	}
@@ -537,7 +556,7 @@ static void advance(struct conn *c)
 	struct http_server_event e;
 	bool moved = true;
 
-	if (c->advancing || c->dead || c->rt || !c->http)
+	if (c->advancing || c->dead || c->rt || !c->http || c->finished)
 		return;
 	c->advancing = true;
 	while (moved && !c->dead && !c->rt) {
@@ -556,10 +575,10 @@ static void advance(struct conn *c)
 	c->advancing = false;
 	if (c->dead || c->rt)
 		return;
-	stream_pause_read(c->stream, http_server_full(c->http));
+	stream_pause_read(c->stream, !c->closing && http_server_full(c->http));
 	set_timer(c);
 	if (c->closing && !c->dead && http_server_output(c->http).len == 0)
-		stream_close(c->stream);
+		finish_conn(c, c->linger);
 }
 
 static void on_open(void *arg)
@@ -606,8 +625,14 @@ static void on_timer(void *arg)
 {
 	struct conn *c = arg;
 
-	if (!c->http) {
-		kill_conn(c); /* the closing of a WebSocket took too long */
+	if (c->lingering) {
+		c->lingering = false;
+		stream_close(c->stream);
+		if (c->dead || loop_timer_after(&c->timer, CLOSE_US) == 0)
+			return;
+	}
+	if (c->finished) {
+		kill_conn(c); /* closing took too long */
 		return;
 	}
 	http_server_timeout(c->http, now_of(c));

@@ -188,8 +188,10 @@ void secret_hash(struct span text, uint8_t hash[32])
 
 void id_make(struct rng *rng, size_t n, char *out, size_t cap)
 {
+	char text[TEXT_B64_LEN(16)];
 	uint8_t bytes[16];
 
 	rng_bytes(rng, bytes, FL_MIN(n, sizeof(bytes)));
-	text_b64url_encode(span_of(bytes, FL_MIN(n, sizeof(bytes))), out, cap);
+	text_b64url_encode(span_of(bytes, FL_MIN(n, sizeof(bytes))), text, sizeof(text));
+	text_copy(out, cap, text);
 }

@@ -137,6 +137,9 @@ void registry_more(struct registry *r, struct watcher *w)
 		rt_send_encoded(w->rt, span_of(d->message, d->message_len));
 		queued += d->message_len;
 		w->told = d->change;
+		/* what is still more than the stream takes comes back by on_drain */
+		if (queued >= RT_PACE)
+			queued = rt_backlog(w->rt);
 	}
 }
 

@@ -301,6 +301,11 @@ void rt_destroy(struct rt *rt)
 	rt_later(rt);
 }
 
+bool rt_broke_rules(const struct rt *rt)
+{
+	return ws_counters(rt->ws)->violations > 0;
+}
+
 static void check_sent(struct rt *rt, int err)
 {
 	if (err == 0 || err == FL_ESTATE) {

@@ -15,7 +15,9 @@
 #include "proto/ws/ws.h"
 
 #define RT_QUEUE_MAX (1024 * 1024) /* bytes one side may be behind */
-#define RT_PACE (192 * 1024)	   /* backlog above which bulk senders wait for on_drain */
+#define RT_PACE                                                                                    \
+	(192 *                                                                                     \
+	 1024) /* backlog above which bulk senders wait for on_drain; more than a stream takes */
 
 struct rt;
 
@@ -49,6 +51,8 @@ struct rt *rt_create(struct loop *loop, struct stream *stream, const struct rt_c
 void rt_read(struct rt *rt, struct span bytes);
 void rt_drain(struct rt *rt);
 void rt_destroy(struct rt *rt);
+/* It is being closed because of what the other side sent; more of that may be on its way. */
+bool rt_broke_rules(const struct rt *rt);
 
 /* For handlers. Failures to queue drop the connection after the turn. */
 void rt_send(struct rt *rt, const char *target, json_t *arg); /* arg is taken over */

@@ -61,6 +61,7 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct store_queue *q = w->queue;
+	struct store_job *job, *next;
 	struct list batch;
 	size_t n;
 
@@ -79,13 +80,11 @@ static void *work(void *arg)
 		}
 		w->count -= n;
 		pthread_mutex_unlock(&q->lock);
-		if (w->writer) {
+		if (w->writer)
 			run_batch(w, &batch);
-		} else {
-			struct store_job *job = list_entry(batch.next, struct store_job, node);
-
-			job->err = job->run(job, w->store);
-		}
+		else
+			list_for_each (job, next, &batch, node)
+				job->err = job->run(job, w->store);
 		mailbox_put(&q->done, &batch);
 		pthread_mutex_lock(&q->lock);
 	}

@@ -159,7 +159,9 @@ usec_t video_rtt(const struct video *v)
 
 static double pace_bps(const struct video *v)
 {
-	return bwe_pace(v->bwe, v->now, v->local ? PACE_LOCAL_BPS : 0);
+	double pace = bwe_pace(v->bwe, v->now);
+
+	return v->local ? FL_MAX(pace, PACE_LOCAL_BPS) : pace;
 }
 
 static size_t queue_limit(const struct video *v)

@@ -104,12 +104,8 @@ function Ways({ route }: { route: Route }) {
 									<bdi dir="ltr" className="num">
 										{end(way.local)} → {end(way.remote)} {way.local.protocol}
 									</bdi>
-									{way.sent > 0 && (
-										<>
-											<br />
-											<span className="num">{t.route.checks(way.sent, way.answered)}</span>
-										</>
-									)}
+									<br />
+									<span className="num">{t.route.checks(way.sent, way.answered)}</span>
 								</td>
 								<td className="num">{result(way, way === used)}</td>
 							</tr>

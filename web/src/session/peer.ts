@@ -27,12 +27,10 @@ export interface SessionState {
 	route: Route | null;
 	figures: Figures | null;
 	stream: MediaStream | null;
-	/** the first picture of this stream was shown */
-	pictured: boolean;
 	modules: readonly string[];
 }
 const IDLE: SessionState = {
-	phase: 'idle', session: null, failure: null, endedBy: null, endReason: null, route: null, figures: null, stream: null, pictured: false, modules: [],
+	phase: 'idle', session: null, failure: null, endedBy: null, endReason: null, route: null, figures: null, stream: null, modules: [],
 };
 
 const KNOWN_MODULES = ['screen', 'terminal'];
@@ -129,7 +127,7 @@ export class PeerSession {
 		const { pc } = prepared;
 		this.pc = pc;
 		pc.onconnectionstatechange = () => !stale() && this.connectionChanged();
-		pc.ontrack = ({ track }) => !stale() && this.set({ stream: new MediaStream([track]), pictured: false });
+		pc.ontrack = ({ track }) => !stale() && this.set({ stream: new MediaStream([track]) });
 		if (prepared.screen) this.screen.connect(prepared.screen);
 		this.watch = new RouteWatch(pc, this.begun, () => this.deviceHosts, {
 			route: (route, report) => {
@@ -288,10 +286,6 @@ export class PeerSession {
 		this.attempt++;
 		this.drop();
 		this.fail('forgotten');
-	}
-
-	pictured(): void {
-		if (!this.state.get().pictured) this.set({ pictured: true });
 	}
 
 	/** null while there is no connection to open it in */

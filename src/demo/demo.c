@@ -153,7 +153,7 @@ static void tide_draw(struct desk *d, struct window *w)
 	for (int i = -1; i <= 1; i++)
 		canvas_box(&w->canvas, left, middle - i * half, right - left, 1, 0, LINE, 1);
 	for (int x = left; x <= right; x += 2) {
-		double y = middle - half * tide((double)(d->seconds - (right - x) * 3 / 2));
+		double y = middle - half * tide((double)d->seconds - (right - x) * 1.5);
 		if (x > left)
 			canvas_line(&w->canvas, x - 2, old, x, y, 2.5, ACCENT, 1);
 		old = y;

@@ -56,12 +56,12 @@ static void explain(struct hub_conn *c, int err)
 	else if (err == -ENETUNREACH || err == -EHOSTUNREACH)
 		snprintf(c->why, sizeof(c->why),
 			 "There is no way to %.200s from here. Check this machine's network.", at);
-	else if (err == FL_ETLS)
+	else if (err == FL_ETLS && !c->open)
 		snprintf(c->why, sizeof(c->why),
 			 "The secure connection to %.150s failed: %.120s. If the hub has a "
 			 "certificate of its own, name its CA with --ca FILE.",
 			 at, tls ? tls : "no reason given");
-	else if (err == -ECONNRESET || err == -EPIPE || err == FL_ECLOSED)
+	else if (err == -ECONNRESET || err == -EPIPE || err == FL_ECLOSED || err == FL_ETLS)
 		snprintf(c->why, sizeof(c->why),
 			 "%.200s closed the connection. Is it a Fairlead hub, and does it run?",
 			 at);

@@ -22,6 +22,7 @@ struct run {
 	struct sim *sim;
 	struct ice_node a, b;
 	struct site site_a, site_b;
+	int router_a; /* -1: none */
 	bool same_lan;
 	unsigned loss;
 	bool both_control;
@@ -73,7 +74,7 @@ static bool possible(const struct run *r)
 	return r->same_lan || punchable(&r->site_a, &r->site_b);
 }
 
-static int make_site(struct run *r, struct site *s, const char *public_ip)
+static int make_site(struct run *r, struct site *s, const char *public_ip, int *router)
 {
 	struct sim_path lan = { .delay_us = 100 + pick(r->sim, 2000),
 				.jitter_us = 1 + pick(r->sim, 500) };
@@ -81,10 +82,11 @@ static int make_site(struct run *r, struct site *s, const char *public_ip)
 
 	s->nat = nats[pick(r->sim, ARRAY_LEN(nats))];
 	s->stun = pick(r->sim, 8) != 0;
+	*router = -1;
 	if (!s->nat)
 		return SIM_INTERNET;
 	segment = sim_segment(r->sim, &lan);
-	sim_router(r->sim, segment, SIM_INTERNET, public_ip, s->nat);
+	*router = sim_router(r->sim, segment, SIM_INTERNET, public_ip, s->nat);
 	return segment;
 }
 
@@ -109,7 +111,7 @@ static void build(struct run *r, uint64_t seed)
 	static const char *const ips_a[] = { "198.51.100.10", "192.168.1.10", "172.17.0.1" };
 	static const char *const ips_b[] = { "198.51.100.20", "192.168.1.20", "172.18.0.1" };
 	struct sim_path net = { 0 };
-	int lan_a, lan_b;
+	int lan_a, lan_b, router_b;
 
 	r->sim = sim_create(seed);
 	r->loss = pick(r->sim, 3) ? 0 : pick(r->sim, 201);
@@ -122,13 +124,13 @@ static void build(struct run *r, uint64_t seed)
 	sim_segment_set(r->sim, SIM_INTERNET, &net);
 	sim_stun_server(r->sim, SIM_INTERNET, STUN_1);
 	sim_stun_server(r->sim, SIM_INTERNET, STUN_2);
-	lan_a = make_site(r, &r->site_a, "198.51.100.1");
+	lan_a = make_site(r, &r->site_a, "198.51.100.1", &r->router_a);
 	r->same_lan = r->site_a.nat && pick(r->sim, 5) == 0;
 	if (r->same_lan) {
 		r->site_b = r->site_a;
 		lan_b = lan_a;
 	} else {
-		lan_b = make_site(r, &r->site_b, "198.51.100.2");
+		lan_b = make_site(r, &r->site_b, "198.51.100.2", &router_b);
 	}
 	r->both_control = pick(r->sim, 10) == 0;
 	ice_node_init(&r->a, r->sim, lan_a, true);
@@ -175,16 +177,47 @@ static void tell(const struct run *r)
 	tell_node("B", &r->b);
 }
 
-/* NULL when all is as it must be, else what is not. */
-static const char *judge(struct run *r)
+/* Both have selected a pair of the present generation, which is the same. */
+static bool settled(const struct run *r)
+{
+	return ice_stats(r->a.ice)->selected_us && ice_stats(r->b.ice)->selected_us &&
+	       ice_nodes_agree(&r->a, &r->b);
+}
+
+/* Until they agree and still do a second later. */
+static void run_until_settled(struct run *r)
 {
 	usec_t end = sim_now(r->sim) + SETTLE_US;
 
-	while (sim_step(r->sim, end) &&
-	       !(r->a.connected_at && r->b.connected_at &&
-		 sim_now(r->sim) > FL_MAX(r->a.connected_at, r->b.connected_at) + USEC_PER_SEC &&
-		 ice_nodes_agree(&r->a, &r->b)))
-		;
+	do {
+		while (!settled(r) && sim_step(r->sim, end))
+			;
+		sim_run(r->sim, usec_min(sim_now(r->sim) + USEC_PER_SEC, end));
+	} while (!settled(r) && sim_now(r->sim) < end);
+}
+
+/* One end restarts; sometimes its network has changed, too. */
+static const char *judge_restart(struct run *r)
+{
+	struct ice_node *n = pick(r->sim, 2) ? &r->a : &r->b;
+	size_t states = r->a.n_states;
+
+	if (r->router_a >= 0 && !r->same_lan && pick(r->sim, 2))
+		sim_router_set(r->sim, r->router_a, r->site_a.nat);
+	ice_node_restart(n);
+	run_until_settled(r);
+	if (!settled(r))
+		return "no agreement after a restart";
+	for (; states < r->a.n_states; states++)
+		if (r->a.states[states] == ICE_FAILED)
+			return "failed by a restart";
+	return NULL;
+}
+
+/* NULL when all is as it must be, else what is not. */
+static const char *judge(struct run *r)
+{
+	run_until_settled(r);
 	if (!possible(r)) {
 		if (r->a.connected_at || r->b.connected_at)
 			return "connected where it cannot be";
@@ -198,7 +231,7 @@ static const char *judge(struct run *r)
 		return "no agreement";
 	if (ice_controlling(r->a.ice) == ice_controlling(r->b.ice))
 		return "both have the same role";
-	return NULL;
+	return pick(r->sim, 4) ? NULL : judge_restart(r);
 }
 
 struct tally {

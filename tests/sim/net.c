@@ -454,6 +454,13 @@ static void arrive(struct sim *sim, const struct event *e)
 			return;
 	for (int i = 0; i < sim->n_routers; i++)
 		if (sim->routers[i].inner == e->segment &&
+		    sim->routers[i].nat.map == SIM_MAP_NONE &&
+		    inside(sim, sim->routers[i].outer, &e->to, 0)) {
+			go_out(sim, &sim->routers[i], e); /* the straight way, before any NAT */
+			return;
+		}
+	for (int i = 0; i < sim->n_routers; i++)
+		if (sim->routers[i].inner == e->segment &&
 		    (sim->routers[i].nat.map == SIM_MAP_NONE ||
 		     sim->routers[i].public_ip.family == e->to.family)) {
 			go_out(sim, &sim->routers[i], e);

@@ -174,7 +174,7 @@ static void on_message(void *arg, const struct module_message *m)
 		return;
 	case MODULE_VIDEO_READY:
 		json = json_loadb((const char *)m->payload.ptr, m->payload.len, 0, NULL);
-		if (json_is_string(json_object_get(json, "codec")))
+		if (s->handler->on_video_ready && json_is_string(json_object_get(json, "codec")))
 			s->handler->on_video_ready(
 				s->arg, json_string_value(json_object_get(json, "codec")));
 		json_decref(json);

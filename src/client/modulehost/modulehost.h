@@ -47,7 +47,7 @@ struct modulehost_who {
 struct modulehost_handler {
 	void (*on_data)(void *arg, uint16_t channel, struct span data, bool text);
 	void (*on_close)(void *arg, uint16_t channel); /* also when the module died */
-	void (*on_video_ready)(void *arg, const char *codec);
+	void (*on_video_ready)(void *arg, const char *codec); /* may be NULL */
 	void (*on_frame)(void *arg, struct span frame, bool key, uint64_t capture_us);
 };
 

@@ -415,7 +415,7 @@ void broker_connect(struct broker *b, struct console *c, const char *call_id, js
 		rt_error(c->rt, call_id, "busy", "This console has %d sessions; end one first.",
 			 BROKER_PER_CONSOLE);
 	else {
-		id_make(rng_system(), 16, id, sizeof(id));
+		id_make(rng_system(), 15, id, sizeof(id));
 		s = session_make(b, id, d);
 		if (s) {
 			text_copy(s->user, sizeof(s->user), c->user);

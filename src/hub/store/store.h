@@ -18,7 +18,7 @@
 
 #include "base/util.h"
 
-#define STORE_ID_CAP 24	    /* 16 bytes as base64url, and the 0 */
+#define STORE_ID_CAP 28	    /* TEXT_B64_LEN(16) and a little more */
 #define STORE_NAME_CAP 65   /* sign-in name */
 #define STORE_TITLE_CAP 129 /* what people see */
 #define STORE_SECRET_CAP 129

@@ -110,14 +110,14 @@ static int make_image(struct capture_x11 *c)
 		return 0;
 	if (c->x->lost)
 		return -EIO;
-	char *pixels = calloc(height, (size_t)width * 4);
-	if (!pixels)
-		return -ENOMEM;
 	c->image = XCreateImage(dpy, DefaultVisual(dpy, c->x->screen),
-				(unsigned)DefaultDepth(dpy, c->x->screen), ZPixmap, 0, pixels,
-				width, height, 32, (int)width * 4);
-	if (!c->image) {
-		free(pixels);
+				(unsigned)DefaultDepth(dpy, c->x->screen), ZPixmap, 0, NULL, width,
+				height, 32, (int)width * 4);
+	if (!c->image)
+		return -ENOMEM;
+	c->image->data = calloc(height, (size_t)width * 4);
+	if (!c->image->data) {
+		drop_image(c);
 		return -ENOMEM;
 	}
 	return 0;

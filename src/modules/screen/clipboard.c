@@ -36,14 +36,15 @@ static void put_property(struct clipboard *c, XSelectionRequestEvent *r, Atom ty
 static void put_latin1(struct clipboard *c, XSelectionRequestEvent *r)
 {
 	struct span s = buf_span(&c->ours);
-	uint8_t *out = malloc(s.len + 1);
+	size_t len = s.ptr ? s.len : 0;
+	uint8_t *out = malloc(len + 1);
 	size_t n = 0;
 
-	for (size_t i = 0; out && i < s.len; i++) {
+	for (size_t i = 0; out && i < len; i++) {
 		uint8_t b = s.ptr[i];
 		if (b < 0x80)
 			out[n++] = b;
-		else if ((b == 0xc2 || b == 0xc3) && i + 1 < s.len)
+		else if ((b == 0xc2 || b == 0xc3) && i + 1 < len)
 			out[n++] = (uint8_t)((b << 6) | (s.ptr[++i] & 0x3f));
 		else if (b >= 0xc0)
 			out[n++] = '?';
@@ -91,7 +92,7 @@ static void on_request(struct clipboard *c, XSelectionRequestEvent *r)
 
 static void told(struct clipboard *c, struct span text)
 {
-	const uint8_t *zero = text.len ? memchr(text.ptr, 0, text.len) : NULL;
+	const uint8_t *zero = text.ptr ? memchr(text.ptr, 0, text.len) : NULL;
 
 	if (zero)
 		text.len = (size_t)(zero - text.ptr);

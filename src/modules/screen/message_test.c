@@ -63,9 +63,9 @@ static void test_limits(void **state)
 
 	int head = snprintf(json, sizeof(json), "{\"type\":\"clipboard\",\"text\":\"");
 	memset(json + head, 'a', SCREEN_CLIPBOARD_MAX + 1);
-	strcpy(json + head + SCREEN_CLIPBOARD_MAX + 1, "\"}");
+	memcpy(json + head + SCREEN_CLIPBOARD_MAX + 1, "\"}", 3);
 	assert_int_equal(parse_text(json, &m), FL_EQUOTA);
-	strcpy(json + head + SCREEN_CLIPBOARD_MAX, "\"}");
+	memcpy(json + head + SCREEN_CLIPBOARD_MAX, "\"}", 3);
 	assert_int_equal(parse_text(json, &m), 0);
 	assert_int_equal(m.text_len, SCREEN_CLIPBOARD_MAX);
 	screen_message_finish(&m);

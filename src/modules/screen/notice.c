@@ -244,6 +244,11 @@ void notice_destroy(struct notice *n)
 	free(n);
 }
 
+void notice_cleanup(void)
+{
+	FcFini();
+}
+
 void notice_set_area(struct notice *n, const struct screen_display *display)
 {
 	n->area = *display;

@@ -20,6 +20,9 @@ struct x11;
 int notice_create(struct x11 *x, const char *name, struct notice **out) FL_WARN_UNUSED;
 void notice_destroy(struct notice *n); /* NULL is fine */
 
+/* At the end of the program, after the last notice: gives back what the font library keeps. */
+void notice_cleanup(void);
+
 /* On which display it stands. */
 void notice_set_area(struct notice *n, const struct screen_display *display);
 void notice_show(struct notice *n, enum notice_state state);

@@ -2,7 +2,7 @@
 
 #include "base/util.h"
 
-#define SMALL_DIVISOR 16	     /* a change of at most this part of the picture is small */
+#define SMALL_DIVISOR 8		     /* a change of at most this part of the picture is small */
 #define SHARP_BYTES 400		     /* a refinement this small has found nothing to do */
 #define KEY_BITS_PER_1000_PIXELS 500 /* a desktop with text at PACER_QP_BASE, measured */
 #define KEY_TIME_US (100 * USEC_PER_MSEC)
@@ -166,8 +166,12 @@ static void steer(struct pacer *p, usec_t now, uint64_t bits)
 void pacer_sent(struct pacer *p, usec_t now, enum pacer_want want, int qp, uint64_t bytes,
 		uint32_t cost_us)
 {
+	uint64_t bits = bytes * 8;
+
 	note_cost(p, now, cost_us);
-	p->debt_bits = FL_MIN(debt(p, now) + bytes * 8, bits_in(p, PACER_DEBT_MAX_US));
+	if (want == PACER_KEY)
+		bits = FL_MIN(bits, bits_in(p, PACER_KEY_DEBT_US));
+	p->debt_bits = FL_MIN(debt(p, now) + bits, bits_in(p, PACER_DEBT_MAX_US));
 	p->debt_at = now;
 	p->dirty = false;
 	if (want == PACER_KEY) {

@@ -21,7 +21,8 @@
 #define PACER_INTERVAL_US 16667
 #define PACER_LOAD_PERCENT 60
 #define PACER_DEBT_US (60 * USEC_PER_MSEC)
-#define PACER_DEBT_MAX_US (300 * USEC_PER_MSEC) /* more is forgiven: the rate is an estimate */
+#define PACER_DEBT_MAX_US USEC_PER_SEC		/* more is forgiven: the rate is an estimate */
+#define PACER_KEY_DEBT_US (300 * USEC_PER_MSEC) /* of which a key frame makes at most this */
 #define PACER_STILL_US (120 * USEC_PER_MSEC)
 #define PACER_REFINE_GAP_US (60 * USEC_PER_MSEC)
 #define PACER_KEY_GAP_US (250 * USEC_PER_MSEC) /* a stream of requests is one */

@@ -532,6 +532,7 @@ static int run(struct screen *s, int fd)
 		log_info("screen-ignored", "messages=%llu", (unsigned long long)s->ignored);
 	if (s->video)
 		disconnect(s);
+	notice_cleanup();
 	video_destroy(s->video);
 	module_destroy(s->module);
 	loop_signal_stop(&s->signals);

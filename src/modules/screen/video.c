@@ -29,6 +29,7 @@ struct video {
 	int width, height; /* the encoder's */
 	struct pacer pacer;
 	bool told_failed;
+	uint32_t rate_bps; /* that the client told; 0: not yet */
 
 	/* of the second that runs */
 	unsigned frames;
@@ -236,9 +237,10 @@ void video_attach(struct video *v, struct capture *c)
 void video_start(struct video *v, const struct encoder_ops *codec, uint32_t max_kbps)
 {
 	bool hidden = v->pacer.hidden;
+	uint32_t rate = v->rate_bps ? v->rate_bps : RATE_DEFAULT;
 
 	v->codec = codec;
-	pacer_init(&v->pacer, FL_MIN(RATE_DEFAULT, max_kbps * 1000), codec->refine_rounds);
+	pacer_init(&v->pacer, FL_MIN(rate, max_kbps * 1000), codec->refine_rounds);
 	pacer_hide(&v->pacer, hidden);
 	pacer_start(&v->pacer, v->width, v->height);
 	step(v);
@@ -276,6 +278,7 @@ void video_key(struct video *v)
 
 void video_rate(struct video *v, uint32_t bps)
 {
+	v->rate_bps = bps;
 	pacer_rate(&v->pacer, loop_now(v->loop), bps);
 	arm(v);
 }

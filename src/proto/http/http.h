@@ -68,12 +68,12 @@ bool http_headers_has_token(const struct http_headers *headers, const char *name
 struct http_server;
 
 struct http_server_config {
-	size_t head_max;	/* 0: HTTP_HEAD_MAX */
-	size_t body_max;	/* 0: HTTP_BODY_MAX; larger bodies are answered 413 */
-	size_t pipeline_max;	/* 0: HTTP_PIPELINE_MAX */
-	size_t out_max;		/* 0: HTTP_OUT_MAX */
-	usec_t head_timeout_us; /* whole head, from its first byte (from create for the first); 0:
-				   10 s */
+	size_t head_max;     /* 0: HTTP_HEAD_MAX */
+	size_t body_max;     /* 0: HTTP_BODY_MAX; larger bodies are answered 413 */
+	size_t pipeline_max; /* 0: HTTP_PIPELINE_MAX */
+	size_t out_max;	     /* 0: HTTP_OUT_MAX */
+	/* Whole head, from its first byte; and from create to the first byte. 0: 10 s */
+	usec_t head_timeout_us;
 	usec_t body_timeout_us; /* whole body, from the end of the head; 0: 30 s */
 	usec_t idle_timeout_us; /* between requests; 0: 60 s */
 	bool ask_body; /* HTTP_SERVER_HEAD comes before a body is read; see http_server_read_body()

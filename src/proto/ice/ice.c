@@ -118,6 +118,7 @@ int ice_set_remote(struct ice *ice, usec_t now, const struct ice_remote *remote)
 		ice__set_role(ice, true);
 	ice->stats.began_us = now;
 	ice->fail_at = usec_add(now, ice->config.fail_after_us);
+	ice__remote_take_early(ice, now);
 	ice__turn_end(ice, now);
 	return 0;
 }
@@ -132,6 +133,7 @@ void ice_restart(struct ice *ice, usec_t now)
 	for (int i = 0; i < ICE_REMOTES_MAX; i++)
 		if (!keep || i != keep->remote)
 			ice->remotes[i].used = false;
+	ice__local_forget_mapped(ice, keep ? keep->mapped : -1);
 	/* the kept pair's credentials stay in their slot, the others' slot is taken anew */
 	ice->gen = 1 - (keep ? keep->gen : ice->gen);
 	new_credentials(ice);

@@ -125,8 +125,11 @@ struct ice_remote {
 int ice_set_remote(struct ice *ice, usec_t now, const struct ice_remote *remote) FL_WARN_UNUSED;
 /* Whether these are the credentials in use: a description with others asks for a restart. */
 bool ice_is_remote(const struct ice *ice, const char *ufrag, const char *pwd);
-/* May come before ice_set_remote(). 1: taken; 0: of no use (TCP, a name, a duplicate, another
- * component or generation, a limit), counted and ignored. */
+/*
+ * May come before ice_set_remote(); one that names a ufrag waits for the credentials it belongs to,
+ * also when they come with a restart. 1: taken; 0: of no use (TCP, a name, a duplicate, another
+ * component, a limit), counted and ignored.
+ */
 int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *candidate);
 void ice_end_of_remotes(struct ice *ice, usec_t now);
 

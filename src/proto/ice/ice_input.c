@@ -235,6 +235,7 @@ static void check_succeeded(struct ice *ice, usec_t now, int pair, struct check 
 	}
 	c->open = false;
 	mapped = addr_unmap(&mapped);
+	p->error = ICE_PAIR_OK;
 	p->answered++;
 	ice->stats.checks_answered++;
 	p->rtt_us = (uint32_t)FL_MIN(FL_MAX(usec_sub(now, c->sent), 1), UINT32_MAX);

@@ -25,12 +25,13 @@
 
 /*
  * Each sending of a check is a transaction of its own, so an answer tells its exact round trip. A
- * pair's checks go out at 0, 100, 300, 700, 1500, 3100 and 4700 ms and fail at 6300 ms. The RFC
- * starts at 500 ms; on local networks that only makes one lost packet cost half a second.
+ * pair's checks go out at 0, 50, 150, 350, 750, 1550, 3150 and 4750 ms and fail at 6350 ms. The RFC
+ * starts at 500 ms; then one lost packet costs half a second, and so does every hole whose other
+ * side was opened a moment too late.
  */
-#define RTO_US STUN_RTO_US
+#define RTO_US (50 * MSEC)
 #define RTO_MAX_US STUN_RTO_MAX_US
-#define TRIES_MAX 7
+#define TRIES_MAX 8
 #define CHECKS_KEPT 8 /* outstanding ones that an answer is looked for in */
 
 /* A second check of a pair within this time tells nothing the first does not. */
@@ -54,6 +55,14 @@
 #define PATIENCE_US (10000 * MSEC)
 #define REFRESH_US (15000 * MSEC) /* of server-reflexive bindings until there is a pair */
 
+/* While a better rank than the selected pair's is thinkable, the best such pairs that failed get
+ * one check each from time to time. */
+#define SEEK_FIRST_US (2500 * MSEC)
+#define SEEK_MAX_US (30000 * MSEC)
+#define SEEK_PAIRS 4
+
+#define PRFLX_LOCALS_MAX 12
+#define EARLY_MAX 32
 #define PROBES_MAX (ICE_STUN_SERVERS_MAX * 16)
 #define UFRAG_LEN 8 /* 48 random bits; RFC 8445 §5.3 wants 24 */
 #define PWD_LEN 24  /* 144 random bits; RFC 8445 §5.3 wants 128 */
@@ -76,6 +85,12 @@ struct rcand {
 	struct addr addr; /* scope 0 */
 	uint32_t priority;
 	char foundation[ICE_FOUNDATION_MAX + 1];
+};
+
+/* A candidate that came before the description it belongs to. */
+struct early {
+	struct rcand candidate;
+	char ufrag[ICE_UFRAG_MAX + 1];
 };
 
 struct check {
@@ -148,6 +163,8 @@ struct ice {
 	struct addr servers[ICE_STUN_SERVERS_MAX];
 	size_t n_servers;
 	struct probe probes[PROBES_MAX];
+	struct early early[EARLY_MAX]; /* n_early counts on past it: the oldest give way */
+	size_t n_early;
 	bool locals_done, remotes_done, gathered;
 
 	int selected; /* pair */
@@ -159,6 +176,7 @@ struct ice {
 	uint32_t nominations; /* highest NOMINATION sent or taken */
 	usec_t fail_at;	      /* without a selected pair */
 	usec_t revive_at;     /* while disconnected */
+	usec_t seek_at, seek_interval;
 
 	usec_t pace;	       /* when the next check fits into the pace, see pace_ready() */
 	unsigned checks_paced; /* of this generation */
@@ -175,6 +193,7 @@ struct ice {
 uint32_t ice__priority(enum ice_type type, uint16_t preference);
 int ice__local_of_base(const struct ice *ice, const struct addr *base);
 int ice__local_mapped(struct ice *ice, const struct lcand *base, const struct addr *mapped);
+void ice__local_forget_mapped(struct ice *ice, int keep);
 bool ice__probe_answer(struct ice *ice, usec_t now, const struct dgram *d,
 		       const struct stun_msg *m);
 void ice__probe_timeout(struct ice *ice, usec_t now);
@@ -191,6 +210,7 @@ void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p);
 uint64_t ice__pair_priority(const struct ice *ice, const struct pair *p);
 int ice__pair_rank(const struct ice *ice, const struct pair *p);
 bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct pair *b);
+void ice__remote_take_early(struct ice *ice, usec_t now);
 void ice__remote_forget(struct ice *ice, int remote);
 
 /* ice_check.c: sending and answering checks */

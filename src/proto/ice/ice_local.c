@@ -90,18 +90,37 @@ static int add_reflexive(struct ice *ice, const struct lcand *base, const struct
 	return i;
 }
 
-/* The candidate that a check from base showed itself as; a new one is peer-reflexive (§7.2.5.3.1).
- * At the limit the base stands for it. */
+/*
+ * The candidate that a check from base showed itself as; a new one is peer-reflexive (§7.2.5.3.1).
+ * The other side could make up any number of them: beyond a limit another reflexive one of the base
+ * stands for it, else the base itself.
+ */
 int ice__local_mapped(struct ice *ice, const struct lcand *base, const struct addr *mapped)
 {
 	struct addr addr = *mapped;
-	int i, own = (int)(base - ice->locals);
+	int i, reflexive = 0, stand_in = (int)(base - ice->locals);
 
 	addr.scope = base->addr.scope;
 	i = find_local(ice, &addr, &base->addr);
-	if (i < 0)
-		i = add_reflexive(ice, base, &addr, ICE_PRFLX, NULL);
-	return i < 0 ? own : i;
+	if (i >= 0)
+		return i;
+	for (i = 0; i < ICE_LOCALS_MAX; i++) {
+		if (!ice->locals[i].used || ice->locals[i].type != ICE_PRFLX)
+			continue;
+		reflexive++;
+		if (addr_equal(&ice->locals[i].base, &base->addr))
+			stand_in = i;
+	}
+	i = reflexive < PRFLX_LOCALS_MAX ? add_reflexive(ice, base, &addr, ICE_PRFLX, NULL) : -1;
+	return i < 0 ? stand_in : i;
+}
+
+/* Those that no pair stands for any more. */
+void ice__local_forget_mapped(struct ice *ice, int keep)
+{
+	for (int i = 0; i < ICE_LOCALS_MAX; i++)
+		if (ice->locals[i].type == ICE_PRFLX && i != keep)
+			ice->locals[i].used = false;
 }
 
 static bool usable(const struct ice *ice, const struct addr *a)

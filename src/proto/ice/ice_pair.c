@@ -252,14 +252,43 @@ int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r)
 
 static bool candidate_usable(const struct ice *ice, const struct ice_candidate *c)
 {
-	const struct creds *creds = &ice->creds[ice->gen];
 	enum addr_range range = addr_range(&c->addr);
 
-	if (c->transport != ICE_UDP || c->component != 1 || c->addr.family == ADDR_NONE ||
-	    c->addr.port == 0 || range == ADDR_UNSPECIFIED || range == ADDR_MULTICAST ||
-	    (range == ADDR_LOOPBACK && !ice->config.loopback))
-		return false;
-	return !c->ufrag[0] || !creds->have_remote || strcmp(c->ufrag, creds->remote_ufrag) == 0;
+	return c->transport == ICE_UDP && c->component == 1 && c->addr.family != ADDR_NONE &&
+	       c->addr.port != 0 && range != ADDR_UNSPECIFIED && range != ADDR_MULTICAST &&
+	       (range != ADDR_LOOPBACK || ice->config.loopback);
+}
+
+/* Of another generation than the present one: it may have overtaken its description. */
+static bool is_early(const struct ice *ice, const struct ice_candidate *c)
+{
+	const struct creds *creds = &ice->creds[ice->gen];
+
+	return c->ufrag[0] && (!creds->have_remote || strcmp(c->ufrag, creds->remote_ufrag) != 0);
+}
+
+static void keep_early(struct ice *ice, const struct rcand *r, const char *ufrag)
+{
+	struct early *e = &ice->early[ice->n_early++ % EARLY_MAX];
+
+	if (ice->n_early > EARLY_MAX)
+		ice->stats.over_limit++;
+	e->candidate = *r;
+	text_copy(e->ufrag, sizeof(e->ufrag), ufrag);
+}
+
+/* The credentials came: what was kept for them is added, the rest is of no use any more. */
+void ice__remote_take_early(struct ice *ice, usec_t now)
+{
+	for (size_t i = 0; i < FL_MIN(ice->n_early, (size_t)EARLY_MAX); i++) {
+		struct early *e = &ice->early[i];
+
+		if (strcmp(e->ufrag, ice->creds[ice->gen].remote_ufrag) == 0)
+			ice__remote_add(ice, now, &e->candidate);
+		else
+			ice->stats.candidates_ignored++;
+	}
+	ice->n_early = 0;
 }
 
 int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *candidate)
@@ -275,6 +304,10 @@ int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *cand
 	r.addr = addr_unmap(&candidate->addr);
 	r.addr.scope = 0;
 	text_copy(r.foundation, sizeof(r.foundation), candidate->foundation);
+	if (is_early(ice, candidate)) {
+		keep_early(ice, &r, candidate->ufrag);
+		return 1;
+	}
 	i = ice__remote_add(ice, now, &r);
 	ice__turn_end(ice, now);
 	return i >= 0 && known == ice->stats.candidates_ignored + ice->stats.over_limit;

@@ -40,8 +40,16 @@ void ice__set_role(struct ice *ice, bool controlling)
 		return;
 	ice->controlling = controlling;
 	ice->event_role = true;
-	for (int i = 0; i < ICE_PAIRS_MAX; i++)
-		ice->pairs[i].nominating = ice->pairs[i].wanted = false;
+	/* What was nominated in the other role binds nobody: the new controlling agent does it
+	 * anew, the new controlled one follows. */
+	if (!controlling)
+		ice->nominations = 0;
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		struct pair *p = &ice->pairs[i];
+
+		p->nominating = p->wanted = p->nominated = false;
+		p->nomination = 0;
+	}
 }
 
 void ice__valid(struct ice *ice, usec_t now, int pair)
@@ -100,12 +108,18 @@ static void select_pair(struct ice *ice, usec_t now, int pair)
 
 	if (old == pair)
 		return;
+	if (disconnected(ice)) { /* it has to show anew that it works */
+		ice__pair_restart(ice, now, &ice->pairs[old]);
+		ice->pairs[old].error = ICE_PAIR_CONSENT;
+	}
 	ice->selected = pair;
 	ice->was_connected = true;
 	ice->pairs[pair].nominated = true;
 	if (!ice->stats.selected_us)
 		ice->stats.selected_us = now;
 	consent_again(ice, now);
+	ice->seek_interval = SEEK_FIRST_US;
+	ice->seek_at = usec_add(now, SEEK_FIRST_US);
 	if (old >= 0)
 		drop_old(ice, old);
 }
@@ -125,7 +139,7 @@ static bool takes_over(struct ice *ice, const struct pair *p)
 		ice->nominations = p->nomination;
 		return true;
 	}
-	return !s || s->gen != ice->gen || disconnected(ice) ||
+	return !s || s->gen != ice->gen || !s->nominated || disconnected(ice) ||
 	       ice__pair_priority(ice, p) > ice__pair_priority(ice, s);
 }
 
@@ -151,7 +165,7 @@ static void reconsider(struct ice *ice, usec_t now)
 	int best = ice->selected;
 
 	if (ice->controlling || ice->nominations || best < 0 || disconnected(ice) ||
-	    ice->pairs[best].gen != ice->gen)
+	    ice->pairs[best].gen != ice->gen || !ice->pairs[best].nominated)
 		return;
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
 		const struct pair *p = &ice->pairs[i];
@@ -215,6 +229,10 @@ static int nominee(const struct ice *ice, usec_t *at)
 		*at = grace_end(ice, &ice->pairs[best]);
 		return best;
 	}
+	if (!s->nominated) {
+		*at = 0;
+		return best;
+	}
 	if (best == ice->selected || (!disconnected(ice) && !is_upgrade(ice, &ice->pairs[best], s)))
 		return -1;
 	*at = 0;
@@ -270,6 +288,47 @@ static void consent_lost(struct ice *ice, usec_t now)
 		ice->fail_at = now;
 }
 
+/* A failed pair of a better rank than the selected one, and the best of them below *limit. */
+static struct pair *seek_next(struct ice *ice, const struct pair *limit)
+{
+	const struct pair *s = selected_pair(ice);
+	struct pair *best = NULL;
+
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		struct pair *p = &ice->pairs[i];
+
+		if (p->used && p->gen == ice->gen && p->state == ICE_PAIR_FAILED &&
+		    ice__pair_rank(ice, p) > ice__pair_rank(ice, s) &&
+		    (!limit || ice__pair_better(ice, limit, p)) &&
+		    (!best || ice__pair_better(ice, p, best)))
+			best = p;
+	}
+	return best;
+}
+
+/* The network may have changed for the better: a LAN that lets its hosts meet now, UDP that is no
+ * longer blocked. */
+static void seek(struct ice *ice, usec_t now)
+{
+	struct pair *p = NULL;
+
+	if (now < ice->seek_at)
+		return;
+	for (int n = 0; n < SEEK_PAIRS && (p = seek_next(ice, p)); n++) {
+		p->state = ICE_PAIR_WAITING;
+		p->tries = TRIES_MAX - 1; /* just one */
+		p->rto = RTO_MAX_US;
+	}
+	ice->seek_interval = usec_min(ice->seek_interval * 5 / 4, SEEK_MAX_US);
+	ice->seek_at = usec_add(now, ice->seek_interval);
+}
+
+static bool seeks(const struct ice *ice)
+{
+	return ice->selected >= 0 && ice->pairs[ice->selected].gen == ice->gen &&
+	       !disconnected(ice) && ice__pair_rank(ice, &ice->pairs[ice->selected]) < 3;
+}
+
 void ice__select_timeout(struct ice *ice, usec_t now)
 {
 	struct pair *p = selected_pair(ice);
@@ -289,6 +348,8 @@ void ice__select_timeout(struct ice *ice, usec_t now)
 	}
 	if (disconnected(ice) && (!was || now >= ice->revive_at))
 		ice__revive(ice, now);
+	if (seeks(ice))
+		seek(ice, now);
 }
 
 void ice_suspect(struct ice *ice, usec_t now)
@@ -453,6 +514,8 @@ usec_t ice__select_deadline(const struct ice *ice)
 			      usec_add(ice->pairs[ice->selected].last_answer, CONSENT_LOST_US));
 		if (disconnected(ice))
 			at = usec_min(at, ice->revive_at);
+		if (seeks(ice))
+			at = usec_min(at, ice->seek_at);
 	}
 	nominee(ice, &nominate);
 	return usec_min(at, nominate);

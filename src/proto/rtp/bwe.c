@@ -519,12 +519,12 @@ uint32_t bwe_rate(const struct bwe *b)
 	return (uint32_t)b->rate;
 }
 
-double bwe_pace(const struct bwe *b, usec_t now)
+double bwe_pace(const struct bwe *b, usec_t now, double least)
 {
 	/* more than a full link carries would only move the queue from here to there */
 	if (is_full_lately(b, now))
 		return fmax(1.15 * b->rate, 1.1 * b->capacity);
-	return PACE_FACTOR * b->rate;
+	return fmax(PACE_FACTOR * b->rate, least);
 }
 
 uint32_t bwe_acked(const struct bwe *b)

@@ -54,8 +54,11 @@ usec_t bwe_deadline(const struct bwe *b);
 uint32_t bwe_take_probe(struct bwe *b, usec_t now);
 
 uint32_t bwe_rate(const struct bwe *b);
-double bwe_pace(const struct bwe *b, usec_t now); /* bit/s at which a frame should leave */
-uint32_t bwe_acked(const struct bwe *b);	  /* 0: unknown */
+
+/* Bit/s at which a frame should leave: a multiple of the rate and at least `least`, but near the
+ * capacity of a link that lately was full. */
+double bwe_pace(const struct bwe *b, usec_t now, double least);
+uint32_t bwe_acked(const struct bwe *b); /* 0: unknown */
 uint32_t bwe_loss_permille(const struct bwe *b);
 usec_t bwe_rtt(const struct bwe *b);		      /* an upper bound from feedback; 0: unknown */
 bool bwe_is_acked(const struct bwe *b, uint16_t seq); /* reported as arrived */

@@ -161,6 +161,24 @@ static void test_short_queue(void **state)
 	}
 }
 
+/* A local route that is slower than such routes are: crowded Wi-Fi, a powerline adapter. */
+static void test_slow_local(void **state)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		struct world_config c = config(seed, MBIT(4), MSEC(2));
+		struct world w;
+
+		c.there.queue_us = MSEC(30);
+		world_open(&w, &c);
+		video_set_path(w.video, w.now, true, MSEC(4));
+		world_run(&w, SEC(8));
+		w.there.dropped = w.there.sent = 0;
+		expect_in("share, percent", seed, share(&w, SEC(20)), 75, 95);
+		expect_in("drops, permille", seed, w.there.dropped * 1000 / w.there.sent, 0, 40);
+		world_close(&w);
+	}
+}
+
 /* A screen that changes little: the estimate stays, and a padding probe may raise it. */
 static void test_little_traffic(void **state)
 {
@@ -229,14 +247,9 @@ static void test_no_feedback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_lan),
-		TEST(test_bottleneck),
-		TEST(test_step),
-		TEST(test_random_loss),
-		TEST(test_jitter),
-		TEST(test_short_queue),
-		TEST(test_little_traffic),
-		TEST(test_reports_only),
+		TEST(test_lan),		TEST(test_bottleneck),	   TEST(test_step),
+		TEST(test_random_loss), TEST(test_jitter),	   TEST(test_short_queue),
+		TEST(test_slow_local),	TEST(test_little_traffic), TEST(test_reports_only),
 		TEST(test_no_feedback),
 	};
 

@@ -312,14 +312,29 @@ static void test_twcc_read(void **state)
 	}
 }
 
+/* Nine bytes may claim 65,535 packets: refused, as is a run of nothing and a reserved symbol. */
+static void test_twcc_refused(void **state)
+{
+	static const char *const bad[] = { "\0\0\x20\1\0\0\0\1\x1f\xff\0\2",
+					   "\0\0\0\1\0\0\0\1\0\0\0\1",
+					   "\0\0\0\1\0\0\0\1\x60\1\0\0" };
+	struct twcc t;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct rtcp_feedback fb = { .fci = span_of(bad[i], 12) };
+
+		assert_int_equal(twcc_parse(&fb, &t), FL_EMALFORMED);
+	}
+}
+
 /* Whatever pattern of loss and delay: what a receiver writes, the sender reads. */
 static void test_twcc_round_trip(void **state)
 {
 	for (uint64_t seed = 1; seed <= 300; seed++) {
-		struct twcc_arrival a[200];
+		struct twcc_arrival a[200] = { 0 };
 		uint8_t out[1200];
 		struct writer w = writer_of(out, sizeof(out));
-		struct twcc_status s;
+		struct twcc_status s = { 0 };
 		struct twcc_walk walk;
 		struct twcc t;
 		struct rng rng;
@@ -363,12 +378,11 @@ static void test_twcc_round_trip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_header),	  TEST(test_csrc_and_padding),
-		TEST(test_ext_one_byte),  TEST(test_ext_stops),
-		TEST(test_ext_write),	  TEST(test_seq),
-		TEST(test_sender_report), TEST(test_compound_damage),
-		TEST(test_nack),	  TEST(test_payload_feedback),
-		TEST(test_twcc_read),	  TEST(test_twcc_round_trip),
+		TEST(test_header),	     TEST(test_csrc_and_padding), TEST(test_ext_one_byte),
+		TEST(test_ext_stops),	     TEST(test_ext_write),	  TEST(test_seq),
+		TEST(test_sender_report),    TEST(test_compound_damage),  TEST(test_nack),
+		TEST(test_payload_feedback), TEST(test_twcc_read),	  TEST(test_twcc_refused),
+		TEST(test_twcc_round_trip),
 	};
 
 	return cmocka_run_group_tests_name("rtp", tests, NULL, NULL);

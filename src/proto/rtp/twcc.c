@@ -44,6 +44,8 @@ int twcc_parse(const struct rtcp_feedback *fb, struct twcc *out)
 	out->count = reader_u16(&r);
 	out->reference = reader_u24(&r);
 	out->feedback_seq = reader_u8(&r);
+	if (out->count > TWCC_COUNT_MAX)
+		return FL_EMALFORMED;
 	for (chunks = r; covered < out->count && !reader_failed(&chunks); n_chunks++) {
 		uint16_t len = chunk_len(reader_u16(&chunks));
 

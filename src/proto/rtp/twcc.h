@@ -13,6 +13,7 @@
 #include "base/usec.h"
 #include "proto/rtp/rtcp.h"
 
+#define TWCC_COUNT_MAX 8192 /* statuses; a peer that tells of more costs time and means nothing */
 #define TWCC_TICK_US 250
 #define TWCC_REFERENCE_US 64000
 

@@ -159,9 +159,7 @@ usec_t video_rtt(const struct video *v)
 
 static double pace_bps(const struct video *v)
 {
-	double pace = bwe_pace(v->bwe, v->now);
-
-	return v->local ? FL_MAX(pace, PACE_LOCAL_BPS) : pace;
+	return bwe_pace(v->bwe, v->now, v->local ? PACE_LOCAL_BPS : 0);
 }
 
 static size_t queue_limit(const struct video *v)

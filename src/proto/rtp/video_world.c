@@ -5,26 +5,37 @@
 #define FRAME_LEN_MAX 400000
 
 struct flying {
-	struct list link;
 	usec_t at;
 	size_t len;
 	bool rtcp;
 	uint8_t data[1500];
 };
 
-static void link_open(struct world_link *to, const struct world_link *from)
+/* The packet that arrives next; the caller frees it. NULL: none is under way. */
+static struct flying *link_pop(struct world_link *l)
 {
-	*to = *from;
-	list_init(&to->packets);
+	struct flying *f;
+
+	if (l->n_packets == 0)
+		return NULL;
+	f = l->packets[l->first];
+	l->first = (l->first + 1) % WORLD_FLYING_MAX;
+	l->n_packets--;
+	return f;
+}
+
+static void link_push(struct world_link *l, struct flying *f)
+{
+	assert_true(l->n_packets < WORLD_FLYING_MAX);
+	l->packets[(l->first + l->n_packets++) % WORLD_FLYING_MAX] = f;
 }
 
 static void link_close(struct world_link *l)
 {
-	struct flying *f, *tmp;
+	struct flying *f;
 
-	list_for_each (f, tmp, &l->packets, link) {
+	while ((f = link_pop(l)))
 		free(f);
-	}
 }
 
 static void link_send(struct world *w, struct world_link *l, struct span data, bool rtcp)
@@ -50,7 +61,7 @@ static void link_send(struct world *w, struct world_link *l, struct span data, b
 		f->len = data.len;
 		f->rtcp = rtcp;
 		memcpy(f->data, data.ptr, data.len);
-		list_push_back(&l->packets, &f->link);
+		link_push(l, f);
 		return;
 	}
 	l->dropped++;
@@ -58,8 +69,7 @@ static void link_send(struct world *w, struct world_link *l, struct span data, b
 
 static usec_t link_deadline(const struct world_link *l)
 {
-	return list_empty(&l->packets) ? USEC_NEVER
-				       : list_entry(l->packets.next, struct flying, link)->at;
+	return l->n_packets ? l->packets[l->first]->at : USEC_NEVER;
 }
 
 static uint32_t hash(struct span s)
@@ -94,8 +104,8 @@ void world_open(struct world *w, const struct world_config *config)
 		sink.ext.twcc = 0;
 	w->sink = sink_create(&sink);
 	assert_non_null(w->sink);
-	link_open(&w->there, &config->there);
-	link_open(&w->back, &config->back);
+	w->there = config->there;
+	w->back = config->back;
 	w->frame_at = w->fps ? w->now : USEC_NEVER;
 	w->encoder_bps = VIDEO_RATE_START;
 }
@@ -115,6 +125,10 @@ void world_measure(struct world *w)
 }
 
 /* H.264 in Annex B or something like VP8, without accidental start codes. */
+static const uint8_t key_start[] = { 0, 0, 0,	 1,   0x67, 'x', 'y', 'z', 0,	0,
+				     0, 1, 0x68, 'q', 0,    0,	 0,   1,   0x65 };
+static const uint8_t delta_start[] = { 0, 0, 0, 1, 0x41 };
+
 static void make_frame(struct world *w, uint8_t *f, size_t len, bool keyframe)
 {
 	for (size_t i = 0; i < len; i++)
@@ -126,9 +140,9 @@ static void make_frame(struct world *w, uint8_t *f, size_t len, bool keyframe)
 		return;
 	}
 	if (keyframe)
-		memcpy(f, "\0\0\0\1\x67xyz\0\0\0\1\x68q\0\0\0\1\x65", 19);
+		memcpy(f, key_start, sizeof(key_start));
 	else
-		memcpy(f, "\0\0\0\1\x41", 5);
+		memcpy(f, delta_start, sizeof(delta_start));
 }
 
 int world_send(struct world *w, size_t len, bool keyframe)
@@ -206,10 +220,9 @@ static void drain(struct world *w)
 static void deliver(struct world *w, struct world_link *l, bool to_sink)
 {
 	while (link_deadline(l) <= w->now) {
-		struct flying *f = list_entry(l->packets.next, struct flying, link);
+		struct flying *f = link_pop(l);
 		struct span data = span_of(f->data, f->len);
 
-		list_remove(&f->link);
 		if (!to_sink)
 			video_input_rtcp(w->video, w->now, data);
 		else if (f->rtcp)

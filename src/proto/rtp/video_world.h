@@ -4,10 +4,13 @@
  */
 #pragma once
 
-#include "base/list.h"
 #include "base/rng.h"
 #include "proto/rtp/sink.h"
 #include "proto/rtp/video.h"
+
+#define WORLD_FLYING_MAX 4096
+
+struct flying;
 
 struct world_link {
 	uint32_t rate_bps;	    /* 0: without limit */
@@ -16,7 +19,8 @@ struct world_link {
 	unsigned loss_permille;
 	unsigned drop_next; /* so many packets are lost for certain */
 	usec_t free_at, last_at;
-	struct list packets;
+	struct flying *packets[WORLD_FLYING_MAX]; /* a ring, in order of arrival */
+	size_t first, n_packets;
 	uint64_t sent, dropped, bytes;
 };
 

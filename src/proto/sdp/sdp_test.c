@@ -30,6 +30,23 @@ static struct sdp *parsed(const char *text)
 	return sdp;
 }
 
+static struct sdp_local local_example(void)
+{
+	static const char *const candidates[] = { "candidate:1 1 udp 1 192.0.2.1 9 typ host" };
+
+	return (struct sdp_local){ .session_id = 7,
+				   .version = 1,
+				   .ufrag = "abcd",
+				   .pwd = "0123456789012345678901",
+				   .fingerprint = "sha-256 AB:CD",
+				   .setup = SDP_SETUP_ACTPASS,
+				   .candidates = candidates,
+				   .n_candidates = 1,
+				   .ssrc = 11,
+				   .rtx_ssrc = 12,
+				   .cname = "name" };
+}
+
 static void test_chromium(void **state)
 {
 	static const enum sdp_video_codec prefs[] = { SDP_H264, SDP_VP8 };
@@ -79,33 +96,22 @@ static void test_firefox(void **state)
 static void test_aiortc(void **state)
 {
 	static const enum sdp_video_codec prefs[] = { SDP_H264 };
+	struct sdp_local l = local_example();
+	char text[4096];
 	struct sdp *sdp = parsed(sample("aiortc-offer"));
 	struct sdp_video v;
 
 	assert_int_equal(sdp->n_candidates, 2);
 	assert_true(sdp->end_of_candidates);
 	assert_int_equal(sdp_choose_video(sdp_find(sdp, SDP_VIDEO), prefs, 1, &v), 0);
+	/* data channels in the form before RFC 8841 */
+	assert_true(sdp_write_answer(&l, sdp, NULL, NULL, text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "m=application 9 DTLS/SCTP 5000\r\n"));
+	assert_non_null(strstr(text, "a=sctpmap:5000 webrtc-datachannel 1024\r\n"));
 	sdp_free(sdp);
 	sdp = parsed(sample("aiortc-answer"));
 	assert_true(sdp_transport_media(sdp)->transport.setup == SDP_SETUP_ACTIVE);
 	sdp_free(sdp);
-}
-
-static struct sdp_local local_example(void)
-{
-	static const char *const candidates[] = { "candidate:1 1 udp 1 192.0.2.1 9 typ host" };
-
-	return (struct sdp_local){ .session_id = 7,
-				   .version = 1,
-				   .ufrag = "abcd",
-				   .pwd = "0123456789012345678901",
-				   .fingerprint = "sha-256 AB:CD",
-				   .setup = SDP_SETUP_ACTPASS,
-				   .candidates = candidates,
-				   .n_candidates = 1,
-				   .ssrc = 11,
-				   .rtx_ssrc = 12,
-				   .cname = "name" };
 }
 
 static void test_own_offer(void **state)

@@ -69,12 +69,21 @@ static void transport(struct writer *w, const struct sdp_local *l, bool candidat
 static void data_section(struct writer *w, const struct sdp_local *l, struct span protocol,
 			 struct span mid, bool candidates)
 {
+	/* the form before RFC 8841, which some still offer, is answered in kind */
+	bool old = span_is(protocol, "DTLS/SCTP");
+
 	writer_str(w, "m=application 9 ");
 	writer_span_put(w, protocol);
-	writer_str(w, " webrtc-datachannel\r\n");
+	if (old)
+		line(w, " %d", SCTP_PORT);
+	else
+		line(w, " webrtc-datachannel");
 	transport(w, l, candidates);
 	attribute(w, "mid:", mid);
-	line(w, "a=sctp-port:%d", SCTP_PORT);
+	if (old)
+		line(w, "a=sctpmap:%d webrtc-datachannel 1024", SCTP_PORT);
+	else
+		line(w, "a=sctp-port:%d", SCTP_PORT);
 	line(w, "a=max-message-size:%d", MAX_MESSAGE_SIZE);
 }
 

@@ -32,10 +32,18 @@ export function pageOf(path: string): Page {
 	return { page: 'not-found' };
 }
 
+const goers = new Set<(path: string) => void>();
+/** Called as soon as another page is asked for, before it is drawn. */
+export const onGo = (listener: (path: string) => void): void => void goers.add(listener);
+
 export function navigate(to: string, how: 'push' | 'replace' = 'push'): void {
+	const before = location.pathname;
 	if (how === 'replace') history.replaceState(null, '', to);
-	else if (to !== location.pathname + location.search) history.pushState(null, '', to);
-	place.set(here());
+	else if (to !== before + location.search) history.pushState(null, '', to);
+	if (location.pathname === before) return place.set(here());
+	for (const listener of goers) listener(location.pathname);
+	// drawing a page takes some ten milliseconds; what the listeners began goes out first
+	setTimeout(() => place.set(here()));
 }
 
 export const devicePath = (id: string): string => `/devices/${encodeURIComponent(id)}`;

@@ -3,7 +3,7 @@ import { Tabs } from '@base-ui/react/tabs';
 import { Info, PanelBottom, Plus, SquareTerminal, X } from 'lucide-react';
 import { lazy, Suspense, useEffect, useState, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react';
 import { visible } from '../lib/hostile';
-import { loadTerminal, whenIdle } from '../lib/pages';
+import { loadTerminal } from '../lib/pages';
 import { prefs, setPrefs } from '../lib/prefs';
 import { useStore } from '../lib/store';
 import type { PeerSession } from '../session/peer';
@@ -17,11 +17,11 @@ const TerminalView = lazy(loadTerminal);
 const STROKE = 1.9;
 const LOWEST = 120;
 const STEP = 24;
-const SOON_MS = 200;
+const SOON_MS = 300;
 
 export function Dock({ session, name, about, full }: { session: PeerSession; name: string; about: ReactNode | null; full: boolean }) {
 	const terminals = useStore(session.terminals);
-	const { phase, modules } = useStore(session.state);
+	const { phase, modules, pictured } = useStore(session.state);
 	const { dock } = useStore(prefs);
 	const [chosen, setChosen] = useState('');
 	const shown = dock || full;
@@ -91,7 +91,7 @@ export function Dock({ session, name, about, full }: { session: PeerSession; nam
 				{shown &&
 					terminals.map((terminal) => (
 						<Tabs.Panel key={terminal.number} value={String(terminal.number)} className={s.panel} keepMounted tabIndex={-1}>
-							<One terminal={terminal} name={name} active={value === String(terminal.number)} connected={phase === 'connected'} />
+							<One terminal={terminal} name={name} active={value === String(terminal.number)} connected={phase === 'connected'} pictured={pictured} />
 						</Tabs.Panel>
 					))}
 				{shown && about && (
@@ -114,14 +114,24 @@ export function Dock({ session, name, about, full }: { session: PeerSession; nam
 	);
 }
 
-function One({ terminal, name, active, connected }: { terminal: Terminal; name: string; active: boolean; connected: boolean }) {
+interface OneProps {
+	terminal: Terminal;
+	name: string;
+	active: boolean;
+	connected: boolean;
+	pictured: boolean;
+}
+
+function One({ terminal, name, active, connected, pictured }: OneProps) {
 	const { state, exit, failure } = useStore(terminal.state);
 	const over = state === 'ended' || state === 'failed';
 	const [ready, setReady] = useState(state !== 'waiting');
 	useEffect(() => {
 		// the picture comes first
-		if (connected && !ready) whenIdle(() => setReady(true), SOON_MS);
-	}, [connected, ready]);
+		if (!connected || ready) return;
+		const timer = setTimeout(() => setReady(true), pictured ? 0 : SOON_MS);
+		return () => clearTimeout(timer);
+	}, [connected, pictured, ready]);
 	return (
 		<>
 			<div className={s.term}>

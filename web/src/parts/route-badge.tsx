@@ -104,8 +104,12 @@ function Ways({ route }: { route: Route }) {
 									<bdi dir="ltr" className="num">
 										{end(way.local)} → {end(way.remote)} {way.local.protocol}
 									</bdi>
-									<br />
-									<span className="num">{t.route.checks(way.sent, way.answered)}</span>
+									{way.sent > 0 && (
+										<>
+											<br />
+											<span className="num">{t.route.checks(way.sent, way.answered)}</span>
+										</>
+									)}
 								</td>
 								<td className="num">{result(way, way === used)}</td>
 							</tr>

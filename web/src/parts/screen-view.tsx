@@ -39,6 +39,10 @@ export function ScreenView({ session, device }: { session: PeerSession; device: 
 	useEffect(() => {
 		if (!stream) setPicture(null);
 	}, [stream]);
+	const onPicture = (size: { width: number; height: number }) => {
+		setPicture(size);
+		session.pictured();
+	};
 	useEffect(() => {
 		session.screen.setShown(true);
 		return () => session.screen.setShown(false);
@@ -56,7 +60,7 @@ export function ScreenView({ session, device }: { session: PeerSession; device: 
 					data-stale={phase === 'rerouting' || screen.reopening ? '' : undefined}
 					style={{ '--ratio': picture ? picture.width / picture.height : 16 / 9 } as CSSProperties}
 				>
-					<Video stream={stream} name={device.name} onPicture={setPicture} />
+					<Video stream={stream} name={device.name} onPicture={onPicture} />
 					{(phase !== 'connected' || !picture || noDisplay || screen.reopening) && <Say session={session} device={device} picture={picture !== null} />}
 					{controls && <Input session={session} name={device.name} giveBack={() => watchButton.current?.focus()} />}
 				</div>

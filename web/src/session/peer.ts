@@ -27,10 +27,12 @@ export interface SessionState {
 	route: Route | null;
 	figures: Figures | null;
 	stream: MediaStream | null;
+	/** the first picture of this stream was shown */
+	pictured: boolean;
 	modules: readonly string[];
 }
 const IDLE: SessionState = {
-	phase: 'idle', session: null, failure: null, endedBy: null, endReason: null, route: null, figures: null, stream: null, modules: [],
+	phase: 'idle', session: null, failure: null, endedBy: null, endReason: null, route: null, figures: null, stream: null, pictured: false, modules: [],
 };
 
 const KNOWN_MODULES = ['screen', 'terminal'];
@@ -127,7 +129,7 @@ export class PeerSession {
 		const { pc } = prepared;
 		this.pc = pc;
 		pc.onconnectionstatechange = () => !stale() && this.connectionChanged();
-		pc.ontrack = ({ track }) => !stale() && this.set({ stream: new MediaStream([track]) });
+		pc.ontrack = ({ track }) => !stale() && this.set({ stream: new MediaStream([track]), pictured: false });
 		if (prepared.screen) this.screen.connect(prepared.screen);
 		this.watch = new RouteWatch(pc, this.begun, () => this.deviceHosts, {
 			route: (route, report) => {
@@ -286,6 +288,10 @@ export class PeerSession {
 		this.attempt++;
 		this.drop();
 		this.fail('forgotten');
+	}
+
+	pictured(): void {
+		if (!this.state.get().pictured) this.set({ pictured: true });
 	}
 
 	/** null while there is no connection to open it in */

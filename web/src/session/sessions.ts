@@ -4,7 +4,7 @@ import type { Device } from '../lib/api';
 import { deviceNow, onDevice, onDeviceGone } from '../lib/devices';
 import { hub } from '../lib/hub';
 import { preloadDevicePage } from '../lib/pages';
-import { pageOf, place } from '../lib/router';
+import { onGo, pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
 import { loadIceServers, warmUp } from './prepare';
@@ -74,8 +74,8 @@ onDeviceGone((id) => {
 	sessionOf(id)?.forgotten();
 });
 // begun with the click, not when the page has been drawn
-place.subscribe(() => {
-	const page = pageOf(place.get().path);
+onGo((path) => {
+	const page = pageOf(path);
 	if (page.page === 'device' && deviceNow(page.id)) openSession(page.id);
 });
 onSignOut(endAll);

@@ -318,7 +318,7 @@ export const en = {
 		spare: 'spare',
 		failed: 'no answer',
 		trying: 'being tried',
-		waiting: 'not tried yet',
+		waiting: 'not needed',
 		more: (count: number) => `and ${n(count)} more`,
 		fixTitle: 'To get a direct route',
 		fixText: 'On the firewall of the device’s site, let UDP out and its replies back in.',

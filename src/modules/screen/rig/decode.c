@@ -97,9 +97,10 @@ static uint32_t clamp(double v)
 
 uint32_t rig_pixel(const struct rig_decoder *d, int x, int y)
 {
+	int cx = x / 2, cy = y / 2;
 	double luma = 1.164 * (d->plane[0][y * d->stride[0] + x] - 16);
-	double cb = d->plane[1][y / 2 * d->stride[1] + x / 2] - 128;
-	double cr = d->plane[2][y / 2 * d->stride[2] + x / 2] - 128;
+	double cb = d->plane[1][cy * d->stride[1] + cx] - 128;
+	double cr = d->plane[2][cy * d->stride[2] + cx] - 128;
 
 	return clamp(luma + 1.596 * cr) << 16 | clamp(luma - 0.813 * cr - 0.391 * cb) << 8 |
 	       clamp(luma + 2.018 * cb);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,7 +23,7 @@ void rig_die(const char *what)
 static void exec_server(int ready, int number, int width, int height)
 {
 	char screen[32], at[16], ready_text[16];
-	int null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	dup2(null, 0);
 	dup2(null, 1);
@@ -49,13 +48,13 @@ bool rig_server_start(struct rig_server *s, int number, int width, int height)
 	size_t n = 0;
 	ssize_t got;
 
-	if (pipe(ready) < 0)
+	if (pipe2(ready, O_CLOEXEC) < 0)
 		rig_die("pipe");
 	s->pid = fork();
 	if (s->pid < 0)
 		rig_die("fork");
 	if (s->pid == 0) {
-		close(ready[0]);
+		fcntl(ready[1], F_SETFD, 0);
 		exec_server(ready[1], number, width, height);
 	}
 	close(ready[1]);
@@ -69,7 +68,7 @@ bool rig_server_start(struct rig_server *s, int number, int width, int height)
 			return false;
 		rig_die("Xvfb ended at once");
 	}
-	s->number = atoi(text);
+	s->number = (int)strtol(text, NULL, 10);
 	snprintf(s->display, sizeof(s->display), ":%d", s->number);
 	return true;
 }
@@ -240,21 +239,15 @@ void rig_expect(struct rig_module *m, enum module_type type, struct module_messa
 	exit(1);
 }
 
-void rig_expect_text(struct rig_module *m, char *text, size_t cap, ...)
+void rig_expect_parts(struct rig_module *m, char *text, size_t cap, const char *const *parts)
 {
 	struct module_message msg;
-	const char *part;
-	va_list ap;
+	const char *const *part;
 
-	for (;;) {
-		bool all = true;
+	do {
 		rig_expect(m, MODULE_DATA, &msg);
 		snprintf(text, cap, "%.*s", (int)msg.payload.len, (const char *)msg.payload.ptr);
-		va_start(ap, cap);
-		while ((part = va_arg(ap, const char *)))
-			all = all && strstr(text, part);
-		va_end(ap);
-		if (all)
-			return;
-	}
+		for (part = parts; *part && strstr(text, *part); part++)
+			;
+	} while (*part);
 }

@@ -54,7 +54,9 @@ bool rig_next(struct rig_module *m, struct module_message *msg, int ms);
 /* Skips others; dies after RIG_WAIT_MS. */
 void rig_expect(struct rig_module *m, enum module_type type, struct module_message *msg);
 /* A text message that contains every one of the strings (ended by NULL); copied to text. */
-void rig_expect_text(struct rig_module *m, char *text, size_t cap, ...) __attribute__((sentinel));
+#define rig_expect_text(m, text, cap, ...)                                                         \
+	rig_expect_parts(m, text, cap, (const char *const[]){ __VA_ARGS__ })
+void rig_expect_parts(struct rig_module *m, char *text, size_t cap, const char *const *parts);
 
 struct rig_decoder;
 struct rig_decoder *rig_decoder_create(const char *codec);

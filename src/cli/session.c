@@ -1,0 +1,536 @@
+#include "cli/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "hublink/backoff.h"
+#include "hublink/realtime.h"
+#include "hublink/route_json.h"
+#include "hublink/sign.h"
+
+#define PING_US (10 * USEC_PER_SEC)
+#define SILENCE_US (30 * USEC_PER_SEC)
+#define CONNECT_US (30 * USEC_PER_SEC) /* all of it, until DTLS is done */
+#define LOST_US (60 * USEC_PER_SEC)    /* without a route */
+#define GOODBYE_US (500 * USEC_PER_MSEC)
+#define ICE_SERVERS_MAX 8
+
+const char *const session_route_names[] = { "auto", "local", "punched", "relayed", NULL };
+
+struct console_session {
+	struct loop *loop;
+	const struct target *target;
+	char *device_text;
+	enum session_route route;
+	const struct console_handler *handler;
+	void *arg;
+
+	struct realtime *rt;
+	bool up;
+	struct backoff backoff;
+	struct loop_timer retry, timer;
+
+	struct fl_identity *identity;
+	struct fl_peer *peer;
+	struct loop_watch watch;
+	json_t *devices, *ice_servers;
+	char device[128], device_key[SIGN_KEY_TEXT], id[128];
+	json_t *early; /* candidates from before the session had an id; answers likewise */
+	json_t *early_answer;
+	bool asked, answered, connected, over, closed, ended;
+};
+
+static void fail(struct console_session *s, const char *why)
+{
+	if (s->over)
+		return;
+	s->over = true;
+	loop_timer_stop(&s->timer);
+	s->handler->on_failed(s->arg, why);
+}
+
+/* "CODE: sentence" → the sentence. */
+static void fail_call(struct console_session *s, const char *error)
+{
+	const char *colon = strstr(error, ": ");
+	char shown[400];
+
+	fail(s, text_printable(shown, sizeof(shown), span_str(colon ? colon + 2 : error)));
+}
+
+static void call(struct console_session *s, const char *method, json_t *object)
+{
+	if (s->up && s->rt)
+		(void)realtime_call(s->rt, method, object, NULL, NULL);
+	else
+		json_decref(object);
+}
+
+/* ---- candidates ---- */
+
+/* Which candidates a chosen method may use. What the network makes of it is checked afterwards. */
+static bool candidate_allowed(const struct console_session *s, const char *candidate)
+{
+	bool host = strstr(candidate, " typ host") != NULL;
+
+	if (!*candidate || s->route == SESSION_AUTO)
+		return true;
+	if (s->route == SESSION_LOCAL)
+		return host;
+	if (s->route == SESSION_PUNCHED)
+		return !host && !strstr(candidate, " typ relay");
+	return strstr(candidate, " typ relay") != NULL;
+}
+
+static void send_candidate(struct console_session *s, const char *candidate)
+{
+	if (!candidate_allowed(s, candidate))
+		return;
+	if (!*s->id) {
+		json_array_append_new(s->early, json_string(candidate));
+		return;
+	}
+	call(s, "Trickle",
+	     json_pack("{s:s, s:s, s:s}", "session", s->id, "candidate", candidate, "mid", "0"));
+}
+
+/* ---- the answer ---- */
+
+static const char *answer_problem(struct console_session *s, json_t *args)
+{
+	const char *sdp = json_string_value(json_object_get(args, "sdp"));
+	const char *told = json_string_value(json_object_get(args, "fingerprint"));
+	const char *signature = json_string_value(json_object_get(args, "signature"));
+	char raw[256], carried[SIGN_FINGERPRINT_TEXT], theirs[SIGN_FINGERPRINT_TEXT],
+		ours[SIGN_FINGERPRINT_TEXT];
+	const char *lines[] = { "fairlead-answer-v1", s->id, ours, theirs };
+
+	if (!sdp || !told || !signature || fl_sdp_fingerprint(sdp, raw, sizeof(raw)) < 0 ||
+	    !sign_fingerprint(raw, carried) || !sign_fingerprint(told, theirs) ||
+	    !sign_fingerprint(fl_identity_fingerprint(s->identity), ours))
+		return "The device's answer is incomplete.";
+	if (strcmp(carried, theirs) != 0)
+		return "The device's answer carries another fingerprint than the one it signed; "
+		       "somebody may stand in between. Nothing was sent.";
+	if (!sign_check_lines(s->device_key, lines, ARRAY_LEN(lines), signature))
+		return "The answer was not signed by this device; somebody may stand in between. "
+		       "Nothing was sent.";
+	return NULL;
+}
+
+static void take_answer(struct console_session *s, json_t *args)
+{
+	if (!*s->id) {
+		json_decref(s->early_answer);
+		s->early_answer = json_incref(args);
+		return;
+	}
+	const char *problem = answer_problem(s, args);
+	if (problem) {
+		fail(s, problem);
+		return;
+	}
+	s->answered = true;
+	int err = fl_peer_accept(s->peer, json_string_value(json_object_get(args, "sdp")));
+	if (err < 0)
+		fail(s, fl_error_text(err));
+	console_session_pump(s);
+}
+
+static void on_connect_result(void *arg, json_t *result, const char *error)
+{
+	struct console_session *s = arg;
+	const char *id = json_string_value(json_object_get(result, "session"));
+	const char *key = json_string_value(json_object_get(result, "deviceKey"));
+	json_t *candidate;
+	size_t i;
+
+	if (error) {
+		fail_call(s, error);
+		return;
+	}
+	if (!id || !key || !text_copy(s->id, sizeof(s->id), id) ||
+	    !text_copy(s->device_key, sizeof(s->device_key), key)) {
+		fail(s, "The hub's answer lacks the session or the device's key.");
+		return;
+	}
+	json_array_foreach(s->early, i, candidate) send_candidate(s, json_string_value(candidate));
+	json_array_clear(s->early);
+	if (s->early_answer)
+		take_answer(s, s->early_answer);
+}
+
+/* ---- the peer ---- */
+
+static void on_description(struct console_session *s, const char *sdp)
+{
+	if (*s->id) {
+		call(s, "Restart", json_pack("{s:s, s:s}", "session", s->id, "sdp", sdp));
+		return;
+	}
+	int err = realtime_call(s->rt, "Connect",
+				json_pack("{s:s, s:[s], s:s, s:b}", "device", s->device, "modules",
+					  "terminal", "sdp", sdp, "trickle", 1),
+				on_connect_result, s);
+	if (err < 0)
+		fail(s, "The hub went away while the session was being set up.");
+}
+
+static void on_route(struct console_session *s, const struct fl_event *e)
+{
+	struct fl_route route;
+	char why[256];
+
+	fl_peer_route(s->peer, &route);
+	if (s->route != SESSION_AUTO && route.method != FL_ROUTE_NONE &&
+	    (int)route.method != (int)s->route) {
+		snprintf(why, sizeof(why),
+			 "No %s route was found; the network offers %s. Use --route auto to take "
+			 "it.",
+			 session_route_names[s->route], fl_route_method_name(route.method));
+		fail(s, why);
+		return;
+	}
+	json_t *json = route_json(&route);
+	if (json)
+		call(s, "Route", json_pack("{s:s, s:o}", "session", s->id, "route", json));
+	if (s->connected)
+		loop_timer_stop(&s->timer);
+	s->handler->on_event(s->arg, e);
+}
+
+static void take_event(struct console_session *s, const struct fl_event *e)
+{
+	char why[400];
+
+	switch (e->type) {
+	case FL_EVENT_DESCRIPTION:
+		on_description(s, e->text);
+		return;
+	case FL_EVENT_CANDIDATE:
+		send_candidate(s, e->text);
+		return;
+	case FL_EVENT_CONNECTED:
+		s->connected = true;
+		loop_timer_stop(&s->timer);
+		s->handler->on_connected(s->arg);
+		return;
+	case FL_EVENT_ROUTE:
+		on_route(s, e);
+		return;
+	case FL_EVENT_DISCONNECTED:
+		loop_timer_after(&s->timer, LOST_US);
+		(void)fl_peer_restart(s->peer);
+		return;
+	case FL_EVENT_CLOSED:
+		s->closed = true;
+		fail(s, "The device ended the session.");
+		return;
+	case FL_EVENT_FAILED:
+		s->closed = true;
+		snprintf(why, sizeof(why), "%s", e->text ? e->text : fl_error_text(e->err));
+		fail(s, why);
+		return;
+	case FL_EVENT_NONE:
+	case FL_EVENT_VIDEO_READY:
+	case FL_EVENT_VIDEO_KEYFRAME:
+	case FL_EVENT_VIDEO_RATE:
+		return;
+	case FL_EVENT_CHANNEL_OPEN:
+	case FL_EVENT_CHANNEL_DATA:
+	case FL_EVENT_CHANNEL_CLOSED:
+	case FL_EVENT_WRITABLE:
+		if (!s->over)
+			s->handler->on_event(s->arg, e);
+		return;
+	}
+}
+
+void console_session_pump(struct console_session *s)
+{
+	struct fl_event e;
+
+	while (s->peer && fl_peer_next_event(s->peer, &e))
+		take_event(s, &e);
+}
+
+static void on_peer(void *arg, uint32_t events)
+{
+	struct console_session *s = arg;
+
+	if (fl_peer_dispatch(s->peer) < 0)
+		fail(s, "The connection to the device cannot be used any more.");
+	console_session_pump(s);
+}
+
+static size_t take_ice_servers(json_t *list, struct fl_ice_server *out)
+{
+	json_t *server, *url;
+	size_t i, j, n = 0;
+
+	json_array_foreach(list, i, server)
+		json_array_foreach(json_object_get(server, "urls"), j,
+				   url) if (json_is_string(url) && n < ICE_SERVERS_MAX)
+			out[n++] = (struct fl_ice_server){
+				json_string_value(url),
+				json_string_value(json_object_get(server, "username")),
+				json_string_value(json_object_get(server, "credential")),
+			};
+	return n;
+}
+
+static void start_peer(struct console_session *s)
+{
+	struct fl_ice_server servers[ICE_SERVERS_MAX];
+	struct fl_peer_config config = {
+		.identity = s->identity,
+		.ice_servers = servers,
+		.n_ice_servers = take_ice_servers(s->ice_servers, servers),
+		.loopback = realtime_is_local(s->rt),
+	};
+
+	s->asked = true;
+	int err = fl_peer_create(&config, &s->peer);
+	if (err == 0)
+		err = loop_watch_start(s->loop, &s->watch, fl_peer_fd(s->peer), EPOLLIN, on_peer,
+				       s);
+	if (err == 0)
+		err = fl_peer_offer(s->peer);
+	if (err < 0)
+		fail(s, fl_error_text(err));
+	else
+		console_session_pump(s);
+}
+
+/* ---- the hub ---- */
+
+static void choose_device(struct console_session *s)
+{
+	json_t *device = target_find_device(s->devices, s->device_text);
+
+	if (!device) {
+		fail(s, "");
+		return;
+	}
+	if (!json_is_true(json_object_get(device, "online"))) {
+		fail(s, "The device is offline. Is it switched on, and does it reach the hub?");
+		return;
+	}
+	(void)text_copy(s->device, sizeof(s->device),
+			json_string_value(json_object_get(device, "id")));
+	start_peer(s);
+}
+
+static void on_devices(void *arg, json_t *result, const char *error)
+{
+	struct console_session *s = arg;
+
+	if (error) {
+		fail_call(s, error);
+		return;
+	}
+	s->devices = json_incref(json_object_get(result, "devices"));
+	if (s->ice_servers && !s->over)
+		choose_device(s);
+}
+
+static void on_ice_servers(void *arg, json_t *result, const char *error)
+{
+	struct console_session *s = arg;
+	json_t *list = json_object_get(result, "iceServers");
+
+	/* without them there are still the machine's own addresses */
+	s->ice_servers = list ? json_incref(list) : json_array();
+	if (s->devices && !s->over)
+		choose_device(s);
+}
+
+static void on_resumed(void *arg, json_t *result, const char *error)
+{
+	/* Even when the hub has forgotten the session, the device has not. */
+}
+
+static void on_up(void *arg)
+{
+	struct console_session *s = arg;
+
+	s->up = true;
+	backoff_reset(&s->backoff);
+	if (*s->id) {
+		(void)realtime_call(s->rt, "Resume", json_pack("{s:s}", "session", s->id),
+				    on_resumed, s);
+		return;
+	}
+	if (realtime_call(s->rt, "WatchDevices", json_object(), on_devices, s) < 0 ||
+	    realtime_call(s->rt, "IceServers", json_object(), on_ice_servers, s) < 0)
+		fail(s, "Out of memory.");
+}
+
+static bool is_ours(struct console_session *s, json_t *args)
+{
+	const char *id = json_string_value(json_object_get(args, "session"));
+
+	return id && (!*s->id || strcmp(id, s->id) == 0);
+}
+
+static void on_call(void *arg, const char *target, json_t *args)
+{
+	struct console_session *s = arg;
+	const char *text;
+	char shown[400];
+
+	if (s->over || !s->asked || !is_ours(s, args))
+		return;
+	if (strcmp(target, "answer") == 0) {
+		take_answer(s, args);
+	} else if (strcmp(target, "trickle") == 0) {
+		text = json_string_value(json_object_get(args, "candidate"));
+		if (text && candidate_allowed(s, text))
+			(void)fl_peer_candidate(s->peer, text);
+		console_session_pump(s);
+	} else if (strcmp(target, "refused") == 0) {
+		text = json_string_value(json_object_get(args, "message"));
+		fail(s, text_printable(shown, sizeof(shown),
+				       span_str(text ? text : "The device refused the session.")));
+	} else if (strcmp(target, "ended") == 0 && !s->connected) {
+		fail(s, "The session was ended before it was set up.");
+	}
+}
+
+static void on_down(void *arg, int err, const char *why)
+{
+	struct console_session *s = arg;
+
+	s->up = false;
+	if (!s->connected) {
+		fail(s, why);
+		return;
+	}
+	/* what runs goes on; the hub is only needed for a new route */
+	realtime_destroy(s->rt);
+	s->rt = NULL;
+	loop_timer_after(&s->retry, backoff_next(&s->backoff, loop_now(s->loop), rng_system()));
+}
+
+static const struct realtime_handler realtime_handler = { on_up, on_call, on_down };
+
+static void on_retry(void *arg)
+{
+	struct console_session *s = arg;
+	struct realtime_config config = {
+		.url = &s->target->url,
+		.tls = s->target->tls,
+		.path = "/realtime",
+		.bearer = s->target->token,
+		.ping_us = PING_US,
+		.timeout_us = SILENCE_US,
+	};
+
+	if (realtime_create(s->loop, &config, &realtime_handler, s, &s->rt) < 0)
+		fail(s, "Out of memory.");
+}
+
+static void on_timer(void *arg)
+{
+	struct console_session *s = arg;
+
+	if (s->connected)
+		fail(s, "The route fell silent and no other one was found within a minute.");
+	else if (!s->asked)
+		fail(s, "The hub did not answer in time.");
+	else if (!s->answered)
+		fail(s, "The device did not answer in time.");
+	else if (s->route != SESSION_AUTO)
+		fail(s, "No route of the kind asked for was found. Use --route auto to take any.");
+	else
+		fail(s,
+		     "No route to the device was found. Is UDP blocked on one of the two sides?");
+}
+
+int console_session_create(struct loop *loop, const struct console_config *config,
+			   const struct console_handler *handler, void *arg,
+			   struct console_session **out)
+{
+	struct console_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->target = config->target;
+	s->route = config->route;
+	s->handler = handler;
+	s->arg = arg;
+	s->device_text = strdup(config->device);
+	s->early = json_array();
+	loop_timer_init(loop, &s->retry, on_retry, s);
+	loop_timer_init(loop, &s->timer, on_timer, s);
+	int err = s->device_text && s->early ? fl_identity_create(&s->identity) : -ENOMEM;
+	if (err == 0)
+		err = loop_timer_after(&s->retry, 0);
+	if (err == 0)
+		err = loop_timer_after(&s->timer, CONNECT_US);
+	if (err < 0) {
+		console_session_destroy(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+struct fl_peer *console_session_peer(struct console_session *s)
+{
+	return s->peer;
+}
+
+static void on_ended(void *arg, json_t *result, const char *error)
+{
+	struct console_session *s = arg;
+
+	s->ended = true;
+}
+
+void console_session_end(struct console_session *s)
+{
+	usec_t until = usec_add(usec_monotonic(), GOODBYE_US);
+
+	s->over = true;
+	loop_timer_stop(&s->timer);
+	s->ended = !s->up || !*s->id ||
+		   realtime_call(s->rt, "End",
+				 json_pack("{s:s, s:s}", "session", s->id, "reason", "user"),
+				 on_ended, s) < 0;
+	if (s->peer && !s->closed)
+		fl_peer_close(s->peer);
+	else
+		s->closed = true;
+	while (!(s->ended && s->closed) && usec_monotonic() < until) {
+		console_session_pump(s);
+		if (s->ended && s->closed)
+			break;
+		if (loop_turn(s->loop, usec_sub(until, usec_monotonic())) < 0)
+			break;
+	}
+}
+
+void console_session_destroy(struct console_session *s)
+{
+	if (!s)
+		return;
+	loop_timer_stop(&s->retry);
+	loop_timer_stop(&s->timer);
+	loop_watch_stop(&s->watch);
+	realtime_destroy(s->rt);
+	fl_peer_destroy(s->peer);
+	fl_identity_destroy(s->identity);
+	json_decref(s->devices);
+	json_decref(s->ice_servers);
+	json_decref(s->early);
+	json_decref(s->early_answer);
+	free(s->device_text);
+	free(s);
+}

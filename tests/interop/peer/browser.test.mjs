@@ -1,0 +1,46 @@
+// Data channels between libfairlead and a real browser, each side offering in turn.
+// FAIRLEAD_BROWSER: chromium or firefox; FAIRLEAD_PEER_CLI: the native side; FAIRLEAD_COUNT: connects.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { BrowserSide, connect, NativeSide, openPage } from './browser.mjs';
+
+const name = process.env.FAIRLEAD_BROWSER ?? 'chromium';
+const count = Number(process.env.FAIRLEAD_COUNT ?? 3);
+let opened, browser, native;
+
+before(async () => {
+	opened = await openPage(name);
+	browser = new BrowserSide(opened.page);
+	native = new NativeSide(process.env.FAIRLEAD_PEER_CLI);
+});
+
+after(async () => {
+	await native?.stop();
+	await opened?.close();
+});
+
+for (const browserOffers of [true, false]) {
+	test(`${browserOffers ? name : 'the native side'} offers, ${count} times in a row`, async (t) => {
+		const times = [];
+		for (let i = 0; i < count; i++) {
+			const done = await connect(browser, native, { browserOffers, label: `channel ${i}` });
+			times.push(done.ms);
+			assert.equal(done.label, `channel ${i}`);
+			const text = `message ${i} – ü`;
+			if (browserOffers) {
+				await browser.send(text); // the native side says it back
+			} else {
+				native.do('send', { channel: done.channel, text });
+			}
+			await browser.got(text);
+			const route = native.event('route-report');
+			native.do('route');
+			assert.equal((await route).method, 'local', 'straight across one network');
+			const closed = native.event('closed');
+			await browser.close();
+			await closed;
+		}
+		times.sort((a, b) => a - b);
+		t.diagnostic(`median ${times[count >> 1].toFixed(0)} ms, slowest ${times[count - 1].toFixed(0)} ms, ${times.filter((x) => x >= 1000).length} took a second or more`);
+	});
+}

@@ -321,10 +321,17 @@ static bool dtls_timer_on(const struct peer *p)
 	return p->dtls && p->dtls_started && p->state >= PEER_STARTED && p->state <= PEER_CONNECTED;
 }
 
+/* OpenSSL gives up after a dozen repetitions: they are kept for the time when they can arrive, and
+ * an address that has not answered yet gets few of them (RFC 7675 has the spirit). */
 static usec_t dtls_due(const struct peer *p)
 {
-	usec_t at = dtls_timer_on(p) ? dtls_deadline(p->dtls) : USEC_NEVER;
+	usec_t at;
 
+	if (!dtls_timer_on(p) || p->path.level == ICE_PATH_NONE ||
+	    (p->path.level < ICE_PATH_VALID &&
+	     dtls_stats(p->dtls)->retransmissions >= PEER_EARLY_REPEATS))
+		return USEC_NEVER;
+	at = dtls_deadline(p->dtls);
 	return at == USEC_NEVER ? at : FL_MAX(at, p->dtls_not_before);
 }
 

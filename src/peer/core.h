@@ -31,7 +31,8 @@
 #define PEER_CHANNEL_QUEUE_MAX (1 << 20) /* bytes queued per channel */
 #define PEER_EVENTS_MAX 256		 /* queued events, beside data */
 #define PEER_EARLY_MAX 8		 /* handshake packets kept from addresses not checked yet */
-#define PEER_EARLY_PATHS 3 /* unanswered pairs that an early flight to a native peer uses */
+#define PEER_EARLY_REPEATS 4 /* of a handshake flight, before a pair has been answered */
+#define PEER_EARLY_PATHS 3   /* unanswered pairs that an early flight to a native peer uses */
 
 struct peer;
 

@@ -9,6 +9,11 @@ import { loadLanguage } from './text';
 const code = takeCode();
 applyTheme();
 const asked = begin(code);
+// a link that is pasted into a tab where the sign-in page is open already changes the fragment only
+addEventListener('hashchange', () => {
+	const next = takeCode();
+	if (next) void begin(next);
+});
 let language: string | null = null;
 try {
 	language = localStorage.getItem('fairlead.language');

@@ -44,7 +44,8 @@ struct client {
 	struct backoff backoff;
 	struct loop_timer retry;
 	struct loop_timer status_timer;
-	char *last_status; /* JSON as the hub knows it */
+	struct loop_timer trim; /* gives free memory back after the last session */
+	char *last_status;	/* JSON as the hub knows it */
 	char nonce[SIGN_KEY_TEXT], hub_nonce[SIGN_KEY_TEXT];
 	bool challenged, proved;
 	bool loopback;	       /* the hub is on this machine */

@@ -1,5 +1,6 @@
 /* fairlead-client: the daemon on an endpoint. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,9 @@ int main(int argc, char **argv)
 	if (first < argc)
 		return usage_error("there is an argument that belongs to no option.");
 	log_open("fairlead-client");
+	/* one heap for all threads, given back early: the client is small where it does nothing */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
 	signal(SIGPIPE, SIG_IGN);
 	list_init(&c->sessions);
 	c->identity.lock_fd = -1;

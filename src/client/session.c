@@ -16,6 +16,7 @@
 #define CHANNEL_QUEUE_MAX (4u << 20)   /* bytes that a channel did not take yet */
 #define VIDEO_KBPS_MAX 8000
 #define ICE_SERVERS_MAX 8
+#define TRIM_US (2 * USEC_PER_SEC)
 
 /* A message that the channel's own queue had no room for. */
 struct held {
@@ -93,6 +94,9 @@ static void on_gone(void *arg)
 	list_for_each (ch, tmp, &s->channels, node)
 		free_channel(ch);
 	fl_peer_destroy(s->peer);
+	/* what the session held goes back to the system a little after its last part */
+	if (s->client->n_sessions == 0)
+		loop_timer_after(&s->client->trim, TRIM_US);
 	free(s);
 }
 

@@ -1,6 +1,7 @@
 #include "client/client.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,7 @@ static void on_prove(void *arg, json_t *result, const char *error)
 	c->ice_servers = json_incref(json_object_get(result, "iceServers"));
 	loop_timer_stop(&c->retry);
 	loop_timer_after(&c->status_timer, STATUS_US);
+	loop_timer_after(&c->trim, USEC_PER_SEC);
 	log_info("hub-connected", "hub=%s device=%s", c->url.base, c->identity.device);
 	sessions_report(c);
 }
@@ -230,6 +232,11 @@ static void on_retry(void *arg)
 	}
 }
 
+static void on_trim(void *arg)
+{
+	malloc_trim(0);
+}
+
 static void on_status(void *arg)
 {
 	struct client *c = arg;
@@ -261,6 +268,7 @@ void uplink_start(struct client *c)
 {
 	loop_timer_init(c->loop, &c->retry, on_retry, c);
 	loop_timer_init(c->loop, &c->status_timer, on_status, c);
+	loop_timer_init(c->loop, &c->trim, on_trim, c);
 	loop_timer_after(&c->retry, 0);
 }
 
@@ -268,6 +276,7 @@ void uplink_stop(struct client *c)
 {
 	loop_timer_stop(&c->retry);
 	loop_timer_stop(&c->status_timer);
+	loop_timer_stop(&c->trim);
 	realtime_destroy(c->rt);
 	c->rt = NULL;
 	json_decref(c->ice_servers);

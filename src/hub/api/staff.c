@@ -99,7 +99,10 @@ static int add_device(struct exchange *x, struct store *s, const uint8_t key[32]
 	if (!text)
 		return -ENOMEM;
 	memcpy(row.key, key, 32);
-	id_make(rng_system(), 9, x->id, sizeof(x->id));
+	/* an id is typed in commands, where a dash at the front would begin an option */
+	do
+		id_make(rng_system(), 9, x->id, sizeof(x->id));
+	while (x->id[0] == '-');
 	err = s->ops->device_add(s, &row);
 	if (err == -EEXIST) {
 		exchange_refuse(x, 409, "known-key",

@@ -494,27 +494,34 @@ static void on_ended(void *arg, json_t *result, const char *error)
 	s->ended = true;
 }
 
+/* Turns the loop until the flag is set or the time is over. */
+static void wait_until(struct console_session *s, const bool *flag, usec_t until)
+{
+	while (!*flag) {
+		usec_t left = usec_sub(until, usec_monotonic());
+		if (left == 0 || loop_turn(s->loop, left) < 0)
+			return;
+		console_session_pump(s);
+	}
+}
+
 void console_session_end(struct console_session *s)
 {
 	usec_t until = usec_add(usec_monotonic(), GOODBYE_US);
 
 	s->over = true;
 	loop_timer_stop(&s->timer);
+	/* the hub hears it from us before the device can tell that we are gone */
 	s->ended = !s->up || !*s->id ||
 		   realtime_call(s->rt, "End",
 				 json_pack("{s:s, s:s}", "session", s->id, "reason", "user"),
 				 on_ended, s) < 0;
-	if (s->peer && !s->closed)
-		fl_peer_close(s->peer);
-	else
-		s->closed = true;
-	while (!(s->ended && s->closed) && usec_monotonic() < until) {
-		console_session_pump(s);
-		if (s->ended && s->closed)
-			break;
-		if (loop_turn(s->loop, usec_sub(until, usec_monotonic())) < 0)
-			break;
-	}
+	wait_until(s, &s->ended, until);
+	if (!s->peer || s->closed)
+		return;
+	fl_peer_close(s->peer);
+	console_session_pump(s);
+	wait_until(s, &s->closed, until);
 }
 
 void console_session_destroy(struct console_session *s)

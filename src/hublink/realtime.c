@@ -191,6 +191,14 @@ static void take_signalr(struct realtime *rt, const struct signalr_event *event)
 	}
 }
 
+static void take_signalr_events(struct realtime *rt)
+{
+	struct signalr_event event;
+
+	while (!rt->down && signalr_next_event(rt->signalr, &event))
+		take_signalr(rt, &event);
+}
+
 static void take_ws(struct realtime *rt)
 {
 	struct ws_event event;
@@ -200,6 +208,8 @@ static void take_ws(struct realtime *rt)
 		if (event.type == WS_EVENT_TEXT) {
 			if (signalr_input(rt->signalr, loop_now(rt->loop), event.data) < 0)
 				go_down(rt, -ENOMEM, "Out of memory.");
+			/* before the close frame that may stand behind it */
+			take_signalr_events(rt);
 		} else if (event.type == WS_EVENT_CLOSED) {
 			snprintf(why, sizeof(why), "The hub at %.150s closed the connection (%u).",
 				 rt->url.authority, event.code);
@@ -237,16 +247,13 @@ static int write_ws(struct realtime *rt)
 
 static void advance(struct realtime *rt)
 {
-	struct signalr_event event;
-
 	if (rt->down)
 		return;
 	if (rt->http)
 		take_http(rt);
 	if (rt->ws && !rt->down) {
 		take_ws(rt);
-		while (!rt->down && signalr_next_event(rt->signalr, &event))
-			take_signalr(rt, &event);
+		take_signalr_events(rt); /* its timeout */
 	}
 	if (rt->down)
 		return;

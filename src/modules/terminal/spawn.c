@@ -39,7 +39,11 @@ static void user_find(struct user *u)
 
 	if (getpwuid_r(getuid(), &pw, mem, sizeof(mem), &found) != 0)
 		found = NULL;
-	snprintf(u->home, sizeof(u->home), "%s", found && *found->pw_dir ? found->pw_dir : "/");
+	/* who started the client may have chosen another home; as a service it has none */
+	const char *home = getenv("HOME");
+	if (!home || *home != '/')
+		home = found && *found->pw_dir ? found->pw_dir : "/";
+	snprintf(u->home, sizeof(u->home), "%s", home);
 	snprintf(u->name, sizeof(u->name), "%s", found ? found->pw_name : "");
 	snprintf(u->shell, sizeof(u->shell), "%s",
 		 found && *found->pw_shell ? found->pw_shell : "/bin/sh");

@@ -92,7 +92,8 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--count"))
 			count = (unsigned)atoi(argv[i + 1]);
 	}
-	if (count < 1 || count > COUNT_MAX || (rtt_ms && delay_start(&link, rtt_ms * 500ull) < 0))
+	if (count < 1 || count > COUNT_MAX ||
+	    (rtt_ms && delay_start(&link, "127.0.0.1", rtt_ms * 500ull) < 0))
 		rig_die("delay", -EIO);
 	rig_start(&rig, rtt_ms ? &link : NULL, rtt_ms * 500ull);
 	for (unsigned i = 0; i < count; i++) {

@@ -33,6 +33,7 @@ struct forwarder {
 	struct port port[2];
 	struct loop_watch control;
 	int fd;
+	struct addr ip;
 };
 
 struct order {
@@ -92,28 +93,26 @@ static void on_order(void *arg, uint32_t events)
 
 	if (read(f->fd, &order, sizeof(order)) != sizeof(order))
 		exit(0);
-	if (addr_parse_ip("127.0.0.1", &f->port[order.side].target) < 0)
-		exit(1);
+	f->port[order.side].target = f->ip;
 	f->port[order.side].target.port = order.port;
 }
 
-static void run(int fd, usec_t one_way)
+static void run(int fd, const char *ip, usec_t one_way)
 {
 	static struct forwarder f;
 	uint16_t ports[2];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	f = (struct forwarder){ .one_way = one_way, .fd = fd };
-	if (loop_create(&f.loop) < 0)
+	if (addr_parse_ip(ip, &f.ip) < 0 || loop_create(&f.loop) < 0)
 		exit(1);
 	for (int i = 0; i < 2; i++) {
-		struct udp_config c = { .rcvbuf = 16 << 20, .sndbuf = 16 << 20 };
+		struct udp_config c = { .bind = f.ip, .rcvbuf = 16 << 20, .sndbuf = 16 << 20 };
 
 		f.port[i].f = &f;
 		f.port[i].queue = PKTQ_INIT(QUEUE_MAX);
 		loop_timer_init(f.loop, &f.port[i].timer, deliver, &f.port[i]);
-		if (addr_parse_ip("127.0.0.1", &c.bind) < 0 ||
-		    udp_create(f.loop, &c, on_batch, &f.port[i], &f.port[i].udp) < 0)
+		if (udp_create(f.loop, &c, on_batch, &f.port[i], &f.port[i].udp) < 0)
 			exit(1);
 		ports[i] = udp_addr(f.port[i].udp).port;
 	}
@@ -123,7 +122,7 @@ static void run(int fd, usec_t one_way)
 	exit(loop_run(f.loop) < 0);
 }
 
-int delay_start(struct delay_link *link, uint64_t one_way_us)
+int delay_start(struct delay_link *link, const char *ip, uint64_t one_way_us)
 {
 	int fds[2];
 
@@ -134,7 +133,7 @@ int delay_start(struct delay_link *link, uint64_t one_way_us)
 		return -errno;
 	if (link->pid == 0) {
 		close(fds[0]);
-		run(fds[1], one_way_us);
+		run(fds[1], ip, one_way_us);
 	}
 	close(fds[1]);
 	link->control = fds[0];

@@ -1,5 +1,6 @@
 /*
- * A link with delay, in a process of its own: two UDP ports on 127.0.0.1. Side i sends to port[i],
+ * A link with delay, in a process of its own: two UDP ports on one
+ * address. Side i sends to port[i],
  * which it takes for the other side; after the delay the datagram leaves from the other port to the
  * other side. In place of netem, which not every kernel has.
  */
@@ -14,8 +15,9 @@ struct delay_link {
 	int control;
 };
 
-/* one_way_us of delay each way. 0 or negative errno. */
-int delay_start(struct delay_link *link, uint64_t one_way_us);
-/* Where side really is. */
+/* one_way_us of delay each way, on an IP of this machine, where both sides are too. 0 or negative
+ * errno. */
+int delay_start(struct delay_link *link, const char *ip, uint64_t one_way_us);
+/* The port where side really is. */
 int delay_target(const struct delay_link *link, int side, uint16_t port);
 void delay_stop(struct delay_link *link);

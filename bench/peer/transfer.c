@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--message"))
 			message = (size_t)atol(argv[i + 1]);
 	}
-	if (rtt_ms && delay_start(&link, rtt_ms * 500ull) < 0)
+	if (rtt_ms && delay_start(&link, "127.0.0.1", rtt_ms * 500ull) < 0)
 		rig_die("delay", -EIO);
 	rig_start(&rig, rtt_ms ? &link : NULL, 0);
 	rig_peer(&rig);

@@ -6,7 +6,8 @@
  * outgoing video track (RTP/SAVPF). How descriptions and candidates reach the other side is the
  * embedder's business.
  *
- * Threads: a peer belongs to the thread that created it. It has sockets of its own; the embedder
+ * Threads: all peers of a process belong to one thread (the SCTP library's state is of the
+ * process), which is also where they are created. A peer has sockets of its own; the embedder
  * watches one descriptor, fl_peer_fd(), calls fl_peer_dispatch() when it is readable, and then
  * takes events until there are none. Nothing calls back.
  *
@@ -128,7 +129,10 @@ enum fl_event_type {
 	FL_EVENT_VIDEO_KEYFRAME, /* the next frame must be a key frame (PLI, FIR, loss) */
 	FL_EVENT_VIDEO_RATE,	 /* rate_bps: aim at this */
 	FL_EVENT_CLOSED,	 /* the other side closed, or fl_peer_close() finished */
-	FL_EVENT_FAILED,	 /* text: which step failed, as a sentence; err: the code */
+	FL_EVENT_FAILED,	 /* text: which step failed, as a sentence; err: the code. After
+				    -EHOSTUNREACH (no route, or a lost one) a restart by either side may
+				    still bring the peer back; after others only fl_peer_destroy() is left
+				  */
 };
 
 struct fl_event {

@@ -17,11 +17,11 @@ export async function openPage(name) {
 	if (name === 'chromium') {
 		const { chromium } = require('playwright-core');
 		const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS });
-		return { page: await browser.newPage(), close: () => browser.close() };
+		return { page: await browser.newPage(), another: () => browser.newPage(), close: () => browser.close() };
 	}
 	const puppeteer = require('puppeteer-core');
 	const browser = await puppeteer.launch({ browser: 'firefox', protocol: 'webDriverBiDi', executablePath: '/usr/bin/firefox-esr', headless: true });
-	return { page: await browser.newPage(), close: () => browser.close() };
+	return { page: await browser.newPage(), another: () => browser.newPage(), close: () => browser.close() };
 }
 
 /** Runs in the page: one RTCPeerConnection; what it wants signalled is fetched by take(). */

@@ -43,10 +43,10 @@ static void test_not_json(void **state)
 	refuse(message_link, "", "the body is not JSON (line 1, column 0)");
 	refuse(message_link, "{\"code\":\"a\"} x", "the body is not JSON (line 1, column 14)");
 	refuse(message_link, "{\"code\":\"a\",\"code\":\"b\"}",
-	       "the body is not JSON (line 1, column 17)");
+	       "the body is not JSON (line 1, column 18)");
 	refuse(message_link, "{\"code\":\"\xff\"}", "the body is not JSON (line 1, column 9)");
 	refuse(message_link, "{\"code\":\"a\\u0000b\"}",
-	       "the body is not JSON (line 1, column 17)");
+	       "the body is not JSON (line 1, column 18)");
 }
 
 static void test_numbers(void **state)

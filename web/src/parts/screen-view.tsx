@@ -53,7 +53,10 @@ export function ScreenView({ session, device }: { session: PeerSession; device: 
 	return (
 		<section className={s.stage} aria-label={t.screen.section} ref={stage}>
 			<Tools session={session} stage={stage} watchButton={watchButton} />
-			<ControlNotice session={session} device={device} />
+			{/* the line is always there: the picture must not move under the pointer when control is taken */}
+			<div className={s.line}>
+				<ControlNotice session={session} device={device} />
+			</div>
 			<div className={s.view}>
 				<div
 					className={s.surface}

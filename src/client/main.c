@@ -190,21 +190,12 @@ static int run(struct client *c, const struct options *o)
 	return err < 0 ? 1 : c->exit_status;
 }
 
-int main(int argc, char **argv)
+static int serve(const struct options *o)
 {
-	struct options o = { 0 };
-	struct opt_error error;
-	int first;
 	struct client *c = calloc(1, sizeof(*c));
 
-	if (!c || opt_defaults(table, &o) < 0)
+	if (!c)
 		return 1;
-	if (opt_parse_args(table, &o, argc, argv, false, &first, &error) < 0)
-		return usage_error(error.text);
-	if (print_only(&o))
-		return 0;
-	if (first < argc)
-		return usage_error("there is an argument that belongs to no option.");
 	log_open("fairlead-client");
 	/* one heap for all threads, given back early: the client is small where it does nothing */
 	mallopt(M_ARENA_MAX, 1);
@@ -212,15 +203,35 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	list_init(&c->sessions);
 	c->identity.lock_fd = -1;
-	int status = open_identity(c, &o);
+	int status = open_identity(c, o);
 	if (status == 0)
-		status = prepare(c, &o) < 0 ? 1 : run(c, &o);
+		status = prepare(c, o) < 0 ? 1 : run(c, o);
 	identity_close(&c->identity);
 	tls_context_unref(c->tls);
 	modulehost_destroy(c->modules); /* stops its watches, so before the loop */
 	loop_destroy(c->loop);
 	fl_identity_destroy(c->dtls);
-	opt_finish(table, &o);
 	free(c);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct opt_error error;
+	int first, status;
+
+	if (opt_defaults(table, &o) < 0)
+		return 1;
+	if (opt_parse_args(table, &o, argc, argv, false, &first, &error) < 0)
+		status = usage_error(error.text);
+	else if (print_only(&o))
+		status = 0;
+	else if (first < argc)
+		status = usage_error("there is an argument that belongs to no option.");
+	else
+		status = serve(&o);
+	opt_finish(table, &o);
+	free(o.proxy);
 	return status;
 }

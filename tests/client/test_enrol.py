@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from programs import BUILD, wait_for
+from programs import BUILD, cli, wait_for
 
 
 def sentence(log):
@@ -137,3 +137,16 @@ def test_small_and_without_listener(hub, client):
         with open(f"/proc/net/{table}", encoding="ascii") as f:
             rows = [line.split() for line in list(f)[1:]]
         assert not [r for r in rows if r[3] == "0A" and r[9] in inodes]
+
+
+def test_clock_off_by_a_day(hub, start_client, tmp_path):
+    """Said in one sentence, and sessions work all the same: their grants are measured by the hub's clock."""
+    env = dict(os.environ, LD_PRELOAD=str(BUILD / "tests" / "client" / "libyesterday.so"), HOME=str(tmp_path),
+               ASAN_OPTIONS="verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", ""))
+    client = start_client(hub, token=hub.token(), env=env)
+    client.said("hub-connected")
+    assert client.log.count("clock-off") == 1
+    assert "1440 minutes behind" in client.log or "1439 minutes behind" in client.log
+    wait_for(client.online)
+    done = cli(hub, "connect", client.id, "echo", "works")
+    assert done.stdout == b"works\n", done.stderr

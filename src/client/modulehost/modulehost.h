@@ -46,7 +46,7 @@ struct modulehost_who {
 /* Borrowed bytes. None may destroy the session object; it may be told to close channels. */
 struct modulehost_handler {
 	void (*on_data)(void *arg, uint16_t channel, struct span data, bool text);
-	void (*on_close)(void *arg, uint16_t channel); /* also when the module died */
+	void (*on_close)(void *arg, uint16_t channel);	      /* also when the module died */
 	void (*on_video_ready)(void *arg, const char *codec); /* may be NULL */
 	void (*on_frame)(void *arg, struct span frame, bool key, uint64_t capture_us);
 };

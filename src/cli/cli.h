@@ -23,37 +23,36 @@ struct cli_common {
 	bool json, help, manual, completion;
 };
 
-/* The rows that every command has; first is the struct's field of type struct cli_common. */
-#define CLI_COMMON_OPTIONS(type, first)                                                            \
+/* The rows that every command has. Its options' struct begins with a struct cli_common. */
+#define CLI_COMMON(field) offsetof(struct cli_common, field)
+#define CLI_COMMON_OPTIONS                                                                         \
 	{ "hub",      0,                                                                           \
-	  OPT_STRING, offsetof(type, first.hub),                                                   \
+	  OPT_STRING, CLI_COMMON(hub),                                                             \
 	  "URL",      "the hub; otherwise FAIRLEAD_HUB, or the one that fairlead up runs" },       \
 		{ "token-file",                                                                    \
 		  0,                                                                               \
 		  OPT_STRING,                                                                      \
-		  offsetof(type, first.token_file),                                                \
+		  CLI_COMMON(token_file),                                                          \
 		  "FILE",                                                                          \
 		  "file with the API key; otherwise the key in FAIRLEAD_TOKEN, or that of "        \
 		  "fairlead up" },                                                                 \
 		{ "ca",                                                                            \
 		  0,                                                                               \
 		  OPT_STRING,                                                                      \
-		  offsetof(type, first.ca),                                                        \
+		  CLI_COMMON(ca),                                                                  \
 		  "FILE",                                                                          \
 		  "who may have signed the hub's certificate; otherwise ca.pem beside the token "  \
 		  "file, and the system's authorities" },                                          \
 	{                                                                                          \
-		"json", 0, OPT_FLAG, offsetof(type, first.json), NULL, "write JSON for programs"   \
+		"json", 0, OPT_FLAG, CLI_COMMON(json), NULL, "write JSON for programs"             \
 	}
 
-#define CLI_HELP_OPTIONS(type, first)                                                              \
-	{ "help", 'h', OPT_FLAG, offsetof(type, first.help), NULL, "show this help" },             \
-		{ "manual", 0,                                                                     \
-		  OPT_FLAG, offsetof(type, first.manual),                                          \
-		  NULL,	    "write the manual page (roff)" },                                      \
-	{                                                                                          \
-		"completion", 0, OPT_FLAG, offsetof(type, first.completion), NULL,                 \
-			"write the completion for bash"                                            \
+#define CLI_HELP_OPTIONS                                                                             \
+	{ "help", 'h', OPT_FLAG, CLI_COMMON(help), NULL, "show this help" },                         \
+		{ "manual", 0, OPT_FLAG, CLI_COMMON(manual), NULL, "write the manual page (roff)" }, \
+	{                                                                                            \
+		"completion", 0, OPT_FLAG, CLI_COMMON(completion), NULL,                             \
+			"write the completion for bash"                                              \
 	}
 
 struct cli_command {

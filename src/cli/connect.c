@@ -14,16 +14,16 @@
 #include "modules/terminal/message.h"
 
 struct options {
-	struct cli_common common;
+	struct cli_common common; /* first */
 	int route;
 };
 
 static const struct opt table[] = {
-	CLI_COMMON_OPTIONS(struct options, common),
+	CLI_COMMON_OPTIONS,
 	{ "route", 0, OPT_CHOICE, offsetof(struct options, route), "METHOD",
 	  "take only this method: auto, local, punched or relayed", "auto",
 	  .choices = session_route_names },
-	CLI_HELP_OPTIONS(struct options, common),
+	CLI_HELP_OPTIONS,
 	{ NULL },
 };
 

@@ -8,12 +8,12 @@
 #include "cli/cli.h"
 
 struct options {
-	struct cli_common common;
+	struct cli_common common; /* first */
 };
 
 static const struct opt table[] = {
-	CLI_COMMON_OPTIONS(struct options, common),
-	CLI_HELP_OPTIONS(struct options, common),
+	CLI_COMMON_OPTIONS,
+	CLI_HELP_OPTIONS,
 	{ NULL },
 };
 

@@ -9,16 +9,16 @@
 #define SETTLE_US (400 * USEC_PER_MSEC) /* for the pairs that lose, and a round-trip time */
 
 struct options {
-	struct cli_common common;
+	struct cli_common common; /* first */
 	int route;
 };
 
 static const struct opt table[] = {
-	CLI_COMMON_OPTIONS(struct options, common),
+	CLI_COMMON_OPTIONS,
 	{ "route", 0, OPT_CHOICE, offsetof(struct options, route), "METHOD",
 	  "allow only this method: auto, local, punched or relayed", "auto",
 	  .choices = session_route_names },
-	CLI_HELP_OPTIONS(struct options, common),
+	CLI_HELP_OPTIONS,
 	{ NULL },
 };
 

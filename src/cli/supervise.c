@@ -126,7 +126,7 @@ static void on_output(void *arg, uint32_t events)
 	buf_commit(&c->line, (size_t)n);
 	for (;;) {
 		struct span s = buf_span(&c->line);
-		const uint8_t *end = s.len ? memchr(s.ptr, '\n', s.len) : NULL;
+		const uint8_t *end = s.ptr ? memchr(s.ptr, '\n', s.len) : NULL;
 		if (!end)
 			break;
 		FL_AUTOFREE char *line = strndup((const char *)s.ptr, (size_t)(end - s.ptr));

@@ -30,7 +30,7 @@
 #define DISPLAY_WAIT_US (5 * USEC_PER_SEC)
 
 struct options {
-	struct cli_common common;
+	struct cli_common common; /* first */
 	char *data;
 	uint16_t port, relay_port;
 	bool no_client, demo;
@@ -47,7 +47,7 @@ static const struct opt table[] = {
 	  "do not make this machine a device" },
 	{ "demo", 0, OPT_FLAG, offsetof(struct options, demo), NULL,
 	  "show a virtual desktop instead of this machine's; chosen by itself without DISPLAY" },
-	CLI_HELP_OPTIONS(struct options, common),
+	CLI_HELP_OPTIONS,
 	{ NULL },
 };
 
@@ -177,13 +177,15 @@ static uint16_t free_udp_port(void)
 
 static bool in_path(const char *name)
 {
-	FL_AUTOFREE char *path = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
-	char full[4200], *save = NULL;
+	const char *path = getenv("PATH");
+	char full[4200];
 
-	for (char *dir = strtok_r(path, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
-		snprintf(full, sizeof(full), "%s/%s", dir, name);
+	for (const char *s = path ? path : "/usr/bin:/bin"; *s;) {
+		size_t len = strcspn(s, ":");
+		snprintf(full, sizeof(full), "%.*s/%s", (int)len, s, name);
 		if (access(full, X_OK) == 0)
 			return true;
+		s += len + (s[len] == ':');
 	}
 	return false;
 }

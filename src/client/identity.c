@@ -18,10 +18,10 @@
 
 static int make_folder(const char *dir)
 {
-	FL_AUTOFREE char *path = strdup(dir);
+	char path[4096];
 
-	if (!path)
-		return -ENOMEM;
+	if (!text_copy(path, sizeof(path), dir))
+		return -ENAMETOOLONG;
 	for (char *s = path + 1; *s; s++) {
 		if (*s != '/')
 			continue;

@@ -20,7 +20,7 @@
 
 /* A message that the channel's own queue had no room for. */
 struct held {
-	struct list node;
+	struct held *next;
 	size_t len;
 	bool text;
 	uint8_t bytes[];
@@ -29,8 +29,8 @@ struct held {
 struct channel {
 	struct list node;
 	int id;
-	bool closing; /* once the held messages are sent */
-	struct list held;
+	bool closing;		    /* once the held messages are sent */
+	struct held *first, **last; /* last: where the next one goes */
 	size_t held_bytes;
 };
 
@@ -72,10 +72,10 @@ static struct channel *find_channel(struct session *s, int id)
 
 static void free_channel(struct channel *ch)
 {
-	struct held *h, *tmp;
-
-	list_for_each (h, tmp, &ch->held, node)
+	for (struct held *h = ch->first, *next; h; h = next) {
+		next = h->next;
 		free(h);
+	}
 	list_remove(&ch->node);
 	free(ch);
 }
@@ -164,9 +164,11 @@ static void hold(struct session *s, struct channel *ch, struct span data, bool t
 	h->text = text;
 	if (data.len)
 		memcpy(h->bytes, data.ptr, data.len);
-	if (list_empty(&ch->held))
+	if (!ch->first)
 		modulehost_pause(s->modules, (uint16_t)ch->id, true);
-	list_push_back(&ch->held, &h->node);
+	h->next = NULL;
+	*ch->last = h;
+	ch->last = &h->next;
 	ch->held_bytes += data.len;
 }
 
@@ -177,8 +179,7 @@ static void on_module_data(void *arg, uint16_t id, struct span data, bool text)
 
 	if (!ch || s->over)
 		return;
-	if (!list_empty(&ch->held) ||
-	    fl_channel_send(s->peer, ch->id, data.ptr, data.len, text) == -EAGAIN)
+	if (ch->first || fl_channel_send(s->peer, ch->id, data.ptr, data.len, text) == -EAGAIN)
 		hold(s, ch, data, text);
 }
 
@@ -190,7 +191,7 @@ static void on_module_close(void *arg, uint16_t id)
 	if (!ch || s->over)
 		return;
 	ch->closing = true;
-	if (list_empty(&ch->held))
+	if (!ch->first)
 		close_channel(s, ch);
 }
 
@@ -198,13 +199,15 @@ static void on_writable(struct session *s, int id)
 {
 	struct channel *ch = find_channel(s, id);
 
-	if (!ch || list_empty(&ch->held))
+	if (!ch || !ch->first)
 		return;
-	while (!list_empty(&ch->held)) {
-		struct held *h = list_entry(ch->held.next, struct held, node);
+	while (ch->first) {
+		struct held *h = ch->first;
 		if (fl_channel_send(s->peer, id, h->bytes, h->len, h->text) == -EAGAIN)
 			return;
-		list_remove(&h->node);
+		ch->first = h->next;
+		if (!ch->first)
+			ch->last = &ch->first;
 		ch->held_bytes -= h->len;
 		free(h);
 	}
@@ -231,7 +234,7 @@ static void on_channel_open(struct session *s, const struct fl_event *e)
 	if (e->text && granted(s, e->text) && (ch = calloc(1, sizeof(*ch))) &&
 	    modulehost_open(s->modules, (uint16_t)e->channel, e->text) == 0) {
 		ch->id = e->channel;
-		list_init(&ch->held);
+		ch->last = &ch->first;
 		list_push_back(&s->channels, &ch->node);
 		return;
 	}

@@ -26,7 +26,9 @@ static const char *state_name(enum fl_pair_state state)
 /* Milliseconds with two places, so that 371 µs reads 0.37. */
 static json_t *ms(uint32_t us)
 {
-	return json_real((double)(us / 10) / 100);
+	uint32_t hundredths = us / 10;
+
+	return json_real(hundredths / 100.0);
 }
 
 static json_t *pair_json(const struct fl_pair *p)

@@ -4,14 +4,14 @@
 
 #include "base/util.h"
 
-FL_EXPORT int clock_gettime(clockid_t id, struct timespec *ts)
+FL_EXPORT int clock_gettime(clockid_t __clock_id, struct timespec *__tp)
 {
 	static int (*real)(clockid_t, struct timespec *);
 
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
-	int err = real(id, ts);
-	if (err == 0 && id == CLOCK_REALTIME)
-		ts->tv_sec -= 86400;
+	int err = real(__clock_id, __tp);
+	if (err == 0 && __clock_id == CLOCK_REALTIME)
+		__tp->tv_sec -= 86400;
 	return err;
 }

@@ -228,9 +228,10 @@ char *terminal_open_format(const struct terminal_open *o)
 		json_t *env = json_object();
 		for (size_t i = 0; o->env[i]; i++) {
 			const char *eq = strchrnul(o->env[i], '=');
-			FL_AUTOFREE char *name = strndup(o->env[i], (size_t)(eq - o->env[i]));
+			char *name = strndup(o->env[i], (size_t)(eq - o->env[i]));
 			err |= json_object_set_new(env, name ? name : "",
 						   json_string(*eq ? eq + 1 : ""));
+			free(name);
 		}
 		err |= json_object_set_new(root, "env", env);
 	}

@@ -87,9 +87,11 @@ static bool env_kept(const char *s)
 static int env_set_text(struct plan *p, const char *text)
 {
 	const char *eq = strchr(text, '=');
-	FL_AUTOFREE char *name = eq ? strndup(text, (size_t)(eq - text)) : NULL;
+	char *name = eq ? strndup(text, (size_t)(eq - text)) : NULL;
+	int err = name ? env_set(p, name, eq + 1) : -ENOMEM;
 
-	return name ? env_set(p, name, eq + 1) : -ENOMEM;
+	free(name);
+	return err;
 }
 
 static int plan_env(struct plan *p)

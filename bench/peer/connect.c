@@ -53,7 +53,7 @@ static double offer_once(struct rig *rig, struct connect *c, double *arrived)
 		rig_die("offer", -EIO);
 	while (!c->open)
 		rig_turn(rig, 1000);
-	while (strncmp(rig->said, "arrived", 7))
+	while (strncmp(rig->said, "arrived", 7) != 0)
 		rig_turn(rig, 1000);
 	*arrived = (double)(strtoull(rig->said + 8, NULL, 10) - began) / 1e3;
 	rig->said[0] = 0;
@@ -88,9 +88,9 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "--rtt"))
-			rtt_ms = (unsigned)atoi(argv[i + 1]);
+			rtt_ms = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--count"))
-			count = (unsigned)atoi(argv[i + 1]);
+			count = (unsigned)strtoul(argv[i + 1], NULL, 10);
 	}
 	if (count < 1 || count > COUNT_MAX ||
 	    (rtt_ms && delay_start(&link, "127.0.0.1", rtt_ms * 500ull) < 0))

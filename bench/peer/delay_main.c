@@ -10,8 +10,7 @@
 int main(int argc, char **argv)
 {
 	struct delay_link link;
-	int side;
-	unsigned port;
+	char line[64], *rest;
 
 	if (argc != 3 || delay_start(&link, argv[1], strtoull(argv[2], NULL, 10)) < 0) {
 		fprintf(stderr, "usage: %s IP ONE-WAY-MICROSECONDS\n", argv[0]);
@@ -19,9 +18,13 @@ int main(int argc, char **argv)
 	}
 	printf("%u %u\n", link.port[0], link.port[1]);
 	fflush(stdout);
-	while (scanf("%d %u", &side, &port) == 2)
-		if (side < 0 || side > 1 || delay_target(&link, side, (uint16_t)port) < 0)
+	while (fgets(line, sizeof(line), stdin)) {
+		unsigned long side = strtoul(line, &rest, 10), port = strtoul(rest, NULL, 10);
+
+		if (side > 1 || port > UINT16_MAX ||
+		    delay_target(&link, (int)side, (uint16_t)port) < 0)
 			return 1;
+	}
 	delay_stop(&link);
 	return 0;
 }

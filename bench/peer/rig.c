@@ -83,13 +83,12 @@ void rig_say(struct rig *rig, const char *word)
 static const char *through_link(struct rig *rig, const char *candidate, char out[512])
 {
 	const char *ip = strstr(candidate, " 127.0.0.1 ");
-	unsigned port;
 
 	if (!rig->link || !*candidate)
 		return candidate;
-	if (!ip || sscanf(ip, " 127.0.0.1 %u", &port) != 1)
+	if (!ip)
 		return NULL;
-	delay_target(rig->link, rig->side, (uint16_t)port);
+	delay_target(rig->link, rig->side, (uint16_t)strtoul(ip + 11, NULL, 10));
 	snprintf(out, 512, "%.*s 127.0.0.1 %u typ host", (int)(ip - candidate), candidate,
 		 rig->link->port[1 - rig->side]);
 	return out;

@@ -84,7 +84,7 @@ static void receiver(struct rig *rig, struct transfer *t, unsigned rtt_ms, size_
 {
 	double cpu = cpu_seconds(), sender_cpu, s, gb;
 
-	while (strncmp(rig->said, "done", 4))
+	while (strncmp(rig->said, "done", 4) != 0)
 		rig_turn(rig, 100);
 	sender_cpu = strtod(rig->said + 5, NULL);
 	s = (double)(t->last - t->first) / 1e6;
@@ -107,11 +107,11 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "--rtt"))
-			rtt_ms = (unsigned)atoi(argv[i + 1]);
+			rtt_ms = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--seconds"))
-			seconds = atof(argv[i + 1]);
+			seconds = strtod(argv[i + 1], NULL);
 		else if (!strcmp(argv[i], "--message"))
-			message = (size_t)atol(argv[i + 1]);
+			message = strtoul(argv[i + 1], NULL, 10);
 	}
 	if (rtt_ms && delay_start(&link, "127.0.0.1", rtt_ms * 500ull) < 0)
 		rig_die("delay", -EIO);

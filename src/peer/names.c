@@ -168,7 +168,7 @@ static int parse_stun_url(const char *url, char host[DRIVER_HOST_MAX + 1], uint1
 	const char *from, *to, *colon;
 	long n = 3478;
 
-	if (strncmp(url, "stun:", 5))
+	if (strncmp(url, "stun:", 5) != 0)
 		return FL_EUNSUPPORTED;
 	from = url + 5;
 	if (*from == '[') {

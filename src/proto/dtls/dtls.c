@@ -46,17 +46,12 @@ struct dtls {
 	struct dtls_stats stats;
 };
 
-static void fail(struct dtls *d, const char *fmt, ...) FL_PRINTF(2, 3);
-
-static void fail(struct dtls *d, const char *fmt, ...)
+/* The sentence is what and, when there is one, why in brackets. */
+static void fail(struct dtls *d, const char *what, const char *why)
 {
-	va_list ap;
-
 	if (d->state == ST_FAILED || d->state == ST_CLOSED)
 		return;
-	va_start(ap, fmt);
-	vsnprintf(d->reason, sizeof(d->reason), fmt, ap);
-	va_end(ap);
+	snprintf(d->reason, sizeof(d->reason), why ? "DTLS: %s (%s)." : "DTLS: %s.", what, why);
 	d->state = ST_FAILED;
 	d->tell_failed = true;
 	d->deadline = USEC_NEVER;
@@ -183,7 +178,7 @@ static void become_sendable(struct dtls *d, enum state next)
 		int err = record_init(&d->records, d->ssl, d->role == DTLS_ACTIVE);
 
 		if (err < 0) {
-			fail(d, "DTLS: no keys (%s).", err_name(err));
+			fail(d, "no keys", err_name(err));
 			return;
 		}
 		d->tell_may_send = true;
@@ -203,7 +198,7 @@ static void advance(struct dtls *d)
 		return;
 	right = check_certificate(d);
 	if (right < 0) {
-		fail(d, "DTLS: the other side's certificate is not the one its description names.");
+		fail(d, "the other side's certificate is not the one its description names", NULL);
 		return;
 	}
 	if (!right || (!through && !early))
@@ -238,7 +233,7 @@ static void judge(struct dtls *d, int ret)
 		}
 		break;
 	default:
-		fail(d, "DTLS: %s.", openssl_reason());
+		fail(d, "the handshake failed", openssl_reason());
 	}
 	ERR_clear_error();
 }
@@ -336,7 +331,7 @@ int dtls_timeout(struct dtls *d, usec_t now)
 		return 0;
 	/* negative: OpenSSL gave up after its own limit of repeats */
 	if (DTLSv1_handle_timeout(d->ssl) < 0)
-		fail(d, "DTLS: no answer from the other side.");
+		fail(d, "no answer from the other side", NULL);
 	d->stats.retransmissions += d->bio.written - before;
 	d->stats.records_out += d->bio.written - before;
 	ERR_clear_error();
@@ -382,8 +377,7 @@ usec_t dtls_deadline(const struct dtls *d)
 int dtls_set_fingerprint(struct dtls *d, usec_t now, const uint8_t fp[DTLS_FINGERPRINT_LEN])
 {
 	if (d->have_expected && memcmp(d->expected, fp, DTLS_FINGERPRINT_LEN) != 0) {
-		fail(d, "DTLS: the other side's description names another certificate than "
-			"before.");
+		fail(d, "the other side's description names another certificate than before", NULL);
 		return 0;
 	}
 	memcpy(d->expected, fp, DTLS_FINGERPRINT_LEN);

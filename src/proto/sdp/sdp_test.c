@@ -86,6 +86,7 @@ static void test_firefox(void **state)
 
 	assert_int_equal(sdp->n_media, 2);
 	assert_non_null(sdp_find(sdp, SDP_APPLICATION));
+	assert_non_null(sdp_transport_media(sdp));
 	/* session-level transport parameters hold for the sections */
 	assert_int_equal(sdp_transport_media(sdp)->transport.fingerprint.len, 8 + 95);
 	assert_int_equal(sdp_choose_video(sdp_find(sdp, SDP_VIDEO), prefs, 2, &v), 0);

@@ -1,31 +1,9 @@
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "base/err.h"
 #include "base/text.h"
 #include "proto/sdp/sdp.h"
 
 #define MAX_MESSAGE_SIZE 65536
 #define SCTP_PORT 5000
-
-static void line(struct writer *w, const char *fmt, ...) FL_PRINTF(2, 3);
-
-static void line(struct writer *w, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(text)) {
-		writer_fail(w);
-		return;
-	}
-	writer_bytes(w, text, (size_t)n);
-	writer_str(w, "\r\n");
-}
 
 static void attribute(struct writer *w, const char *name, struct span value)
 {
@@ -37,11 +15,12 @@ static void attribute(struct writer *w, const char *name, struct span value)
 
 static void session(struct writer *w, const struct sdp_local *l)
 {
-	line(w, "v=0");
-	line(w, "o=- %llu %u IN IP4 127.0.0.1", (unsigned long long)l->session_id, l->version);
-	line(w, "s=-");
-	line(w, "t=0 0");
-	line(w, "a=fairlead:1");
+	writer_fmt(w, "v=0\r\n");
+	writer_fmt(w, "o=- %llu %u IN IP4 127.0.0.1\r\n", (unsigned long long)l->session_id,
+		   l->version);
+	writer_fmt(w, "s=-\r\n");
+	writer_fmt(w, "t=0 0\r\n");
+	writer_fmt(w, "a=fairlead:1\r\n");
 	if (l->hello.len && l->hello.len <= SDP_HELLO_MAX) {
 		char text[TEXT_B64_LEN(SDP_HELLO_MAX)];
 
@@ -54,16 +33,16 @@ static void transport(struct writer *w, const struct sdp_local *l, bool candidat
 {
 	static const char *const setups[] = { "actpass", "actpass", "active", "passive" };
 
-	line(w, "c=IN IP4 0.0.0.0");
+	writer_fmt(w, "c=IN IP4 0.0.0.0\r\n");
 	attribute(w, "ice-ufrag:", span_str(l->ufrag));
 	attribute(w, "ice-pwd:", span_str(l->pwd));
-	line(w, "a=ice-options:trickle renomination");
+	writer_fmt(w, "a=ice-options:trickle renomination\r\n");
 	attribute(w, "fingerprint:", span_str(l->fingerprint));
-	line(w, "a=setup:%s", setups[l->setup]);
+	writer_fmt(w, "a=setup:%s\r\n", setups[l->setup]);
 	for (size_t i = 0; candidates && i < l->n_candidates; i++)
 		attribute(w, "", span_str(l->candidates[i]));
 	if (candidates && l->end_of_candidates)
-		line(w, "a=end-of-candidates");
+		writer_fmt(w, "a=end-of-candidates\r\n");
 }
 
 static void data_section(struct writer *w, const struct sdp_local *l, struct span protocol,
@@ -75,16 +54,16 @@ static void data_section(struct writer *w, const struct sdp_local *l, struct spa
 	writer_str(w, "m=application 9 ");
 	writer_span_put(w, protocol);
 	if (old)
-		line(w, " %d", SCTP_PORT);
+		writer_fmt(w, " %d\r\n", SCTP_PORT);
 	else
-		line(w, " webrtc-datachannel");
+		writer_fmt(w, " webrtc-datachannel\r\n");
 	transport(w, l, candidates);
 	attribute(w, "mid:", mid);
 	if (old)
-		line(w, "a=sctpmap:%d webrtc-datachannel 1024", SCTP_PORT);
+		writer_fmt(w, "a=sctpmap:%d webrtc-datachannel 1024\r\n", SCTP_PORT);
 	else
-		line(w, "a=sctp-port:%d", SCTP_PORT);
-	line(w, "a=max-message-size:%d", MAX_MESSAGE_SIZE);
+		writer_fmt(w, "a=sctp-port:%d\r\n", SCTP_PORT);
+	writer_fmt(w, "a=max-message-size:%d\r\n", MAX_MESSAGE_SIZE);
 }
 
 int sdp_write_offer(const struct sdp_local *local, char *dst, size_t cap)
@@ -92,7 +71,7 @@ int sdp_write_offer(const struct sdp_local *local, char *dst, size_t cap)
 	struct writer w = writer_of(dst, cap);
 
 	session(&w, local);
-	line(&w, "a=group:BUNDLE 0");
+	writer_fmt(&w, "a=group:BUNDLE 0\r\n");
 	data_section(&w, local, span_str("UDP/DTLS/SCTP"), span_str("0"), true);
 	writer_u8(&w, 0);
 	return writer_failed(&w) ? FL_EQUOTA : (int)writer_len(&w) - 1;
@@ -122,21 +101,21 @@ static void feedback(struct writer *w, const struct sdp_video *v)
 	unsigned fb = v->format->feedback, pt = v->format->payload_type;
 
 	if (v->ext_twcc)
-		line(w, "a=rtcp-fb:%u transport-cc", pt);
+		writer_fmt(w, "a=rtcp-fb:%u transport-cc\r\n", pt);
 	if (fb & SDP_FB_REMB)
-		line(w, "a=rtcp-fb:%u goog-remb", pt);
+		writer_fmt(w, "a=rtcp-fb:%u goog-remb\r\n", pt);
 	if (fb & SDP_FB_FIR)
-		line(w, "a=rtcp-fb:%u ccm fir", pt);
+		writer_fmt(w, "a=rtcp-fb:%u ccm fir\r\n", pt);
 	if (fb & SDP_FB_NACK)
-		line(w, "a=rtcp-fb:%u nack", pt);
+		writer_fmt(w, "a=rtcp-fb:%u nack\r\n", pt);
 	if (fb & SDP_FB_PLI)
-		line(w, "a=rtcp-fb:%u nack pli", pt);
+		writer_fmt(w, "a=rtcp-fb:%u nack pli\r\n", pt);
 }
 
 static void extmap(struct writer *w, uint8_t id, const char *uri)
 {
 	if (id)
-		line(w, "a=extmap:%u %s", id, uri);
+		writer_fmt(w, "a=extmap:%u %s\r\n", id, uri);
 }
 
 static void video_section(struct writer *w, const struct sdp_local *l, const struct sdp_media *m,
@@ -147,16 +126,16 @@ static void video_section(struct writer *w, const struct sdp_local *l, const str
 	writer_str(w, "m=video 9 ");
 	writer_span_put(w, m->protocol);
 	if (v->rtx)
-		line(w, " %u %u", pt, v->rtx_payload_type);
+		writer_fmt(w, " %u %u\r\n", pt, v->rtx_payload_type);
 	else
-		line(w, " %u", pt);
+		writer_fmt(w, " %u\r\n", pt);
 	transport(w, l, candidates);
 	attribute(w, "mid:", m->mid);
-	line(w, "a=sendonly");
-	line(w, "a=rtcp-mux");
+	writer_fmt(w, "a=sendonly\r\n");
+	writer_fmt(w, "a=rtcp-mux\r\n");
 	if (m->rtcp_rsize)
-		line(w, "a=rtcp-rsize");
-	line(w, "a=rtpmap:%u %s/90000", pt, v->codec == SDP_H264 ? "H264" : "VP8");
+		writer_fmt(w, "a=rtcp-rsize\r\n");
+	writer_fmt(w, "a=rtpmap:%u %s/90000\r\n", pt, v->codec == SDP_H264 ? "H264" : "VP8");
 	if (v->format->fmtp.len) {
 		writer_fmt(w, "a=fmtp:%u ", pt);
 		writer_span_put(w, v->format->fmtp);
@@ -164,19 +143,19 @@ static void video_section(struct writer *w, const struct sdp_local *l, const str
 	}
 	feedback(w, v);
 	if (v->rtx) {
-		line(w, "a=rtpmap:%u rtx/90000", v->rtx_payload_type);
-		line(w, "a=fmtp:%u apt=%u", v->rtx_payload_type, pt);
+		writer_fmt(w, "a=rtpmap:%u rtx/90000\r\n", v->rtx_payload_type);
+		writer_fmt(w, "a=fmtp:%u apt=%u\r\n", v->rtx_payload_type, pt);
 	}
 	extmap(w, v->ext_twcc, SDP_EXT_TWCC);
 	extmap(w, v->ext_abs_send_time, SDP_EXT_ABS_SEND_TIME);
 	extmap(w, v->ext_mid, SDP_EXT_MID);
 	extmap(w, v->ext_playout_delay, SDP_EXT_PLAYOUT_DELAY);
-	line(w, "a=msid:fairlead screen");
+	writer_fmt(w, "a=msid:fairlead screen\r\n");
 	if (v->rtx)
-		line(w, "a=ssrc-group:FID %u %u", l->ssrc, l->rtx_ssrc);
-	line(w, "a=ssrc:%u cname:%s", l->ssrc, l->cname);
+		writer_fmt(w, "a=ssrc-group:FID %u %u\r\n", l->ssrc, l->rtx_ssrc);
+	writer_fmt(w, "a=ssrc:%u cname:%s\r\n", l->ssrc, l->cname);
 	if (v->rtx)
-		line(w, "a=ssrc:%u cname:%s", l->rtx_ssrc, l->cname);
+		writer_fmt(w, "a=ssrc:%u cname:%s\r\n", l->rtx_ssrc, l->cname);
 }
 
 int sdp_write_answer(const struct sdp_local *local, const struct sdp *offer,
@@ -199,7 +178,7 @@ int sdp_write_answer(const struct sdp_local *local, const struct sdp *offer,
 	}
 	writer_str(&w, "\r\n");
 	if (video)
-		line(&w, "a=msid-semantic:WMS fairlead");
+		writer_fmt(&w, "a=msid-semantic:WMS fairlead\r\n");
 	for (size_t i = 0; i < offer->n_media; i++) {
 		const struct sdp_media *m = &offer->media[i];
 

@@ -212,6 +212,25 @@ static void test_back_pressure(void **state)
 	teardown(&t);
 }
 
+/* An offer that fails half-way leaves a peer that can take a right one. */
+static void test_second_offer(void **state)
+{
+	static const char broken[] = "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+				     "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
+	struct two t;
+
+	setup(&t);
+	assert_int_equal(fl_peer_answer(t.end[1].peer, broken), -EINVAL);
+	assert_true(fl_channel_open(t.end[0].peer, "c", NULL) >= 0);
+	assert_int_equal(fl_peer_offer(t.end[0].peer), 0);
+	UNTIL(&t, t.end[1].opened);
+	/* and one on a running peer leaves it as it is */
+	assert_int_equal(fl_peer_answer(t.end[1].peer, "v=0\r\n"), -EINVAL);
+	assert_int_equal(fl_channel_send(t.end[1].peer, t.end[1].last_channel, "x", 1, true), 0);
+	UNTIL(&t, t.end[0].n_messages == 1);
+	teardown(&t);
+}
+
 /* New ICE credentials under a running session; channels go on. */
 static void test_restart(void **state)
 {
@@ -253,10 +272,8 @@ static void test_bad_input(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_session),
-		TEST(test_back_pressure),
-		TEST(test_restart),
-		TEST(test_bad_input),
+		TEST(test_session), TEST(test_back_pressure), TEST(test_second_offer),
+		TEST(test_restart), TEST(test_bad_input),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,6 +99,7 @@ void peer_closed(struct peer *p)
 
 int peer_make_ice(struct peer *p, usec_t now)
 {
+	ice_destroy(p->ice); /* of an offer that was refused */
 	p->ice_config.controlling = p->offerer;
 	p->ice = ice_create(&p->ice_config, p->rng);
 	if (!p->ice)

@@ -16,6 +16,7 @@ void peer_forget_description(struct peer *p)
 	p->offer = NULL;
 	p->offer_text = NULL;
 	p->video_media = NULL;
+	p->have_video = false;
 }
 
 /* Into the description that is being written, or as an event. */
@@ -287,7 +288,7 @@ static int first_answer(struct peer *p, usec_t now, const struct sdp_media *m)
 	return 0;
 }
 
-/* Keeps the offer: sections and video point into its text. */
+/* Keeps the offer, in place of an earlier one when it is of use: video points into it. */
 static int keep_offer(struct peer *p, const char *text)
 {
 	struct sdp *sdp;
@@ -301,6 +302,11 @@ static int keep_offer(struct peer *p, const char *text)
 	if (err < 0) {
 		free(copy);
 		return err;
+	}
+	if (!sdp_transport_media(sdp) || !sdp_find(sdp, SDP_APPLICATION)) {
+		sdp_free(sdp);
+		free(copy);
+		return FL_EMALFORMED;
 	}
 	peer_forget_description(p);
 	p->offer = sdp;
@@ -329,8 +335,6 @@ int peer_answer(struct peer *p, usec_t now, const char *offer_sdp)
 	if (err < 0)
 		return err;
 	m = sdp_transport_media(p->offer);
-	if (!m || !sdp_find(p->offer, SDP_APPLICATION))
-		return FL_EMALFORMED;
 	p->describing = true;
 	if (first) {
 		err = first_answer(p, now, m);

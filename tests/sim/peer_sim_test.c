@@ -132,6 +132,26 @@ static void test_punched(void **state)
 		}
 }
 
+/* Two public hosts on different networks: nothing was punched, but it is not the site's own network
+ * either (the rule of fl_route). */
+static void test_public(void **state)
+{
+	struct sim_path wan = { .delay_us = ONE_WAY };
+	struct net t = { 0 };
+
+	t.sim = sim_create(9);
+	sim_segment_set(t.sim, SIM_INTERNET, &wan);
+	peer_node_init(&t.a, t.sim, SIM_INTERNET, "8.8.1.1", NULL);
+	peer_node_init(&t.b, t.sim, SIM_INTERNET, "9.9.1.1", NULL);
+	peer_node_link(&t.a, &t.b, ONE_WAY);
+	peer_node_offer(&t.a, "x");
+	run(&t, 2 * USEC_PER_SEC);
+	assert_working(&t, 9);
+	assert_int_equal(method(&t.a), FL_ROUTE_PUNCHED);
+	assert_int_equal(method(&t.b), FL_ROUTE_PUNCHED);
+	end(&t);
+}
+
 /* No pair can work: said in bounded time, on both sides, and nothing else happens. */
 static void test_no_route(void **state)
 {
@@ -260,6 +280,7 @@ int main(void)
 		TEST(test_foreign_round_trips),
 		TEST(test_punched),
 		TEST(test_no_route),
+		TEST(test_public),
 		TEST(test_loss),
 		TEST(test_restart),
 		TEST(test_wrong_certificate),

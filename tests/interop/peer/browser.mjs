@@ -47,9 +47,15 @@ function install() {
 			const open = () => { this.opened ??= performance.now() - this.began; put({ open: channel.label, ms: this.opened }); };
 			if (channel.readyState === 'open') open(); else channel.onopen = open;
 		},
-		async offer(label) {
+		async offer(label, video) {
 			this.began = performance.now();
+			if (video) this.pc.addTransceiver('video', { direction: 'recvonly' });
 			this.watch(this.pc.createDataChannel(label));
+			await this.pc.setLocalDescription();
+			put({ offer: this.pc.localDescription.sdp });
+		},
+		async restart() {
+			this.pc.restartIce();
 			await this.pc.setLocalDescription();
 			put({ offer: this.pc.localDescription.sdp });
 		},
@@ -85,8 +91,12 @@ export class BrowserSide {
 		}
 	}
 
-	offer(label) {
-		return this.page.evaluate((l) => window.rig.offer(l), label);
+	offer(label, video = false) {
+		return this.page.evaluate(([l, v]) => window.rig.offer(l, v), [label, video]);
+	}
+
+	restart() {
+		return this.page.evaluate(() => window.rig.restart());
 	}
 
 	answer(sdp) {
@@ -162,7 +172,7 @@ export class NativeSide {
  * One connect between a page and the native side, who offers given. Milliseconds in the page from
  * createOffer (or the offer's arrival) to its open channel, and the native side's name of it.
  */
-export async function connect(browser, native, { browserOffers, delay = 0, label = 'test', map = {} }) {
+export async function connect(browser, native, { browserOffers, delay = 0, label = 'test', video = false, map = {} }) {
 	const later = (fn) => (delay ? setTimeout(fn, delay) : fn());
 	const toBrowser = map.toBrowser ?? ((text) => text);
 	const toNative = map.toNative ?? ((text) => text);
@@ -185,7 +195,7 @@ export async function connect(browser, native, { browserOffers, delay = 0, label
 		return true;
 	});
 	if (browserOffers) {
-		await browser.offer(label);
+		await browser.offer(label, video);
 	} else {
 		native.do('open', { label });
 		native.do('offer');
@@ -193,4 +203,21 @@ export async function connect(browser, native, { browserOffers, delay = 0, label
 	await Promise.all([pumping, nativeOpen]);
 	off();
 	return { ms, channel: channel.channel, label: channel.text };
+}
+
+/** The browser asks for new ICE credentials under the running session; until the native side has a new route. */
+export async function restart(browser, native) {
+	const routed = native.event('route');
+	const off = native.on((e) => {
+		if (e.event === 'description') void browser.accept(e.text);
+		else if (e.event === 'candidate') void browser.candidate(e.text);
+	});
+	void browser.pump((m) => {
+		if (m.offer) native.do('answer', { sdp: m.offer });
+		else if (m.candidate) native.do('candidate', { candidate: m.candidate });
+		return !m.closed;
+	}).catch(() => {}); // the page closed meanwhile
+	await browser.restart();
+	await routed;
+	off();
 }

@@ -2,7 +2,7 @@
 // FAIRLEAD_BROWSER: chromium or firefox; FAIRLEAD_PEER_CLI: the native side; FAIRLEAD_COUNT: connects.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { BrowserSide, connect, NativeSide, openPage } from './browser.mjs';
+import { BrowserSide, connect, NativeSide, openPage, restart } from './browser.mjs';
 
 const name = process.env.FAIRLEAD_BROWSER ?? 'chromium';
 const count = Number(process.env.FAIRLEAD_COUNT ?? 3);
@@ -44,3 +44,18 @@ for (const browserOffers of [true, false]) {
 		t.diagnostic(`median ${times[count >> 1].toFixed(0)} ms, slowest ${times[count - 1].toFixed(0)} ms, ${times.filter((x) => x >= 1000).length} took a second or more`);
 	});
 }
+
+test(`${name} wants video, and restarts ICE`, async () => {
+	const ready = native.event('video-ready');
+	const { ms } = await connect(browser, native, { browserOffers: true, video: true, label: 'c' });
+	assert.ok(ms > 0);
+	await ready;
+	await browser.send('before');
+	await browser.got('before');
+	await restart(browser, native);
+	await browser.send('after');
+	await browser.got('after');
+	const closed = native.event('closed');
+	await browser.close();
+	await closed;
+});

@@ -184,3 +184,18 @@ def test_help_in_every_form(hub, words):
     done = subprocess.run([cli_words(hub, "x")[0], *words], env=cli_env(hub), capture_output=True, timeout=30,
                           check=False)
     assert done.returncode == 0 and len(done.stdout) > 10 and not done.stderr
+
+
+def test_seventeenth_session_is_refused(hub, client):
+    words = cli_words(hub, "connect", client.id, "sh", "-c", "echo there; cat")
+    running = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=cli_env(hub))
+               for _ in range(16)]
+    try:
+        assert [one.stdout.readline() for one in running] == [b"there\n"] * 16
+        done = cli(hub, "connect", client.id, "true")
+        assert done.returncode == 255 and b"16 sessions run on this device already" in done.stderr
+    finally:
+        for one in running:
+            one.stdin.close()
+    assert [one.wait(30) for one in running] == [0] * 16
+    assert cli(hub, "connect", client.id, "true").returncode == 0

@@ -51,6 +51,16 @@ struct read_area {
 };
 
 static __thread struct read_area *area;
+static __thread unsigned area_sockets, area_reads; /* who may still need it */
+
+/* 2 MiB that a thread without sockets does not keep; a batch being handed on still lies there. */
+static void drop_area(void)
+{
+	if (area_sockets > 0 || area_reads > 0)
+		return;
+	free(area);
+	area = NULL;
+}
 
 static int set_int(int fd, int level, int name, int value)
 {
@@ -165,18 +175,13 @@ static int read_batch(struct udp *u, struct mmsghdr *msgs, struct iovec *iov,
 	return recvmmsg(u->fd, msgs, BATCH, MSG_DONTWAIT, NULL);
 }
 
-static void on_ready(void *arg, uint32_t events)
+static void read_all(struct udp *u)
 {
-	struct udp *u = arg;
 	struct mmsghdr msgs[BATCH];
 	struct iovec iov[BATCH];
 	struct sockaddr_storage names[BATCH];
 	bool destroyed = false;
 
-	if (events & EPOLLOUT)
-		udp_flush(u);
-	if (!(events & (EPOLLIN | EPOLLERR)))
-		return;
 	u->destroyed = &destroyed;
 	for (int round = 0; round < READ_ROUNDS; round++) {
 		int n = read_batch(u, msgs, iov, names);
@@ -192,6 +197,20 @@ static void on_ready(void *arg, uint32_t events)
 			break;
 	}
 	u->destroyed = NULL;
+}
+
+static void on_ready(void *arg, uint32_t events)
+{
+	struct udp *u = arg;
+
+	if (events & EPOLLOUT)
+		udp_flush(u);
+	if (!(events & (EPOLLIN | EPOLLERR)))
+		return;
+	area_reads++;
+	read_all(u);
+	area_reads--;
+	drop_area();
 }
 
 static int open_socket(struct udp *u, const struct udp_config *c)
@@ -229,6 +248,7 @@ int udp_create(struct loop *loop, const struct udp_config *config,
 		free(u);
 		return -ENOMEM;
 	}
+	area_sockets++;
 	u->loop = loop;
 	u->fd = -1;
 	u->on_batch = on_batch;
@@ -260,6 +280,8 @@ void udp_destroy(struct udp *u)
 	free(u->out);
 	free(u->queue);
 	free(u);
+	area_sockets--;
+	drop_area();
 }
 
 struct addr udp_addr(const struct udp *u)

@@ -62,14 +62,27 @@ export class Child {
 	}
 }
 
-export async function startRig({ size = '1280x800' } = {}) {
-	if (!BUILD) throw new Error('FAIRLEAD_BUILD must name the build folder');
-	const data = await mkdtemp(join(tmpdir(), 'fairlead-e2e-'));
+/** A virtual display with the test window on it, and the environment of a program shown there. */
+export async function startDisplay(home, size = '1280x800') {
 	const display = new Child('Xvfb', ['-displayfd', '1', '-screen', '0', `${size}x24`, '-nolisten', 'tcp']);
 	const number = (await display.line(/^(\d+)$/))[1];
-	const env = { ...process.env, DISPLAY: `:${number}`, SHELL: '/bin/bash', HOME: data };
+	const env = { ...process.env, DISPLAY: `:${number}`, SHELL: '/bin/bash', HOME: home };
 	const window = new Child(join(BUILD, 'tests/e2e/e2e_window'), [], { env });
 	await window.line(/^ready$/);
+	return {
+		display, window, env,
+		async stop() {
+			await window.stop('SIGKILL');
+			await display.stop();
+		},
+	};
+}
+
+export async function startRig({ size } = {}) {
+	if (!BUILD) throw new Error('FAIRLEAD_BUILD must name the build folder');
+	const data = await mkdtemp(join(tmpdir(), 'fairlead-e2e-'));
+	const shown = await startDisplay(data, size);
+	const { display, window, env } = shown;
 	const up = new Child(join(BUILD, 'fairlead'), ['up', '--data', join(data, 'up')], { env });
 	const origin = (await up.line(/^console\s+(https:\S+)/))[1].replace(/\/$/, '');
 	const link = (await up.line(/^sign in\s+(https:\S+)/))[1];
@@ -78,8 +91,7 @@ export async function startRig({ size = '1280x800' } = {}) {
 		cli: (...args) => new Child(join(BUILD, 'fairlead'), [...args, '--hub', origin, '--token-file', join(data, 'up', 'admin.token')], { env }),
 		async stop() {
 			const end = await up.stop();
-			await window.stop('SIGKILL');
-			await display.stop();
+			await shown.stop();
 			await rm(data, { recursive: true, force: true });
 			return end;
 		},

@@ -20,7 +20,9 @@ def start(tmp_path):
     yield begin
     for hub in running:
         if hub.process and hub.process.poll() is None:
-            hub.kill()
+            # in good order, so that a sanitizer has its say
+            assert hub.stop() == 0, "".join(hub.log)
+        assert "runtime error" not in "".join(hub.log)
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ static int set_up(struct program *p, char why[256])
 	struct hub *h = &p->hub;
 	struct tls_context *context = NULL;
 	char room[PATH_MAX];
-	uint16_t port;
+	uint16_t port = 0;
 	int err;
 
 	snprintf(why, 256, "out of memory");

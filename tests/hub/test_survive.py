@@ -82,6 +82,24 @@ def test_session_survives(hub):
     assert row["id"] == session and row["ended"] is None
 
 
+def test_what_was_said_before_the_kill_is_kept(hub):
+    """Route and End are answered when they are stored, so a kill right after the answer takes nothing."""
+    from test_realtime import ROUTE
+    for _ in range(3):
+        device = hub.enrol()
+        device.online()
+        console = hub.console()
+        session = console.invoke("Connect", {"device": device.id, "modules": ["terminal"], "sdp": SDP})["session"]
+        device.connection.invoke("Answer", device.answer(session))
+        calls = [console.start("Route", {"session": session, "route": ROUTE | {"rtt_ms": i}}) for i in range(50)]
+        for call in calls:
+            console.result(call)
+        console.invoke("End", {"session": session, "reason": "user"})
+        again(hub)
+        row = hub.staff("GET", "/api/sessions").json["sessions"][0]
+        assert row["id"] == session and row["endReason"] == "user" and row["route"]["rtt_ms"] == 49
+
+
 def test_session_that_nobody_names_is_lost(hub):
     device = hub.enrol()
     device.online()

@@ -73,7 +73,7 @@ static bool may_try(struct exchange *x, bool account)
 		return true;
 	exchange_refuse(x, 429, "too-many-attempts",
 			"Too many attempts; wait %llu seconds. A one-time link works at once.",
-			(unsigned long long)(wait / USEC_PER_SEC + 1));
+			(unsigned long long)wait / USEC_PER_SEC + 1);
 	exchange_answer(x);
 	return false;
 }

@@ -52,7 +52,7 @@ static void begin_enrol(struct exchange *x)
 	if (wait) {
 		exchange_refuse(x, 429, "too-many-attempts",
 				"Too many wrong tokens from this address; wait %llu seconds.",
-				(unsigned long long)(wait / USEC_PER_SEC + 1));
+				(unsigned long long)wait / USEC_PER_SEC + 1);
 		exchange_answer(x);
 	} else if (!key_from_text(schema_string(x->body, "publicKey"), key)) {
 		exchange_refuse(x, 400, "bad-request", "publicKey is not 32 bytes in base64url");

@@ -24,7 +24,7 @@ static char *claims_of(const struct hubkey *k, const struct grant *g)
 				   hubkey_id(k), "jti", g->session, "sub", g->user, "name", g->name,
 				   "dev", g->device, "mod", g->modules, "iat",
 				   (json_int_t)g->issued, "exp",
-				   (json_int_t)(g->issued + GRANT_LIFE_S), "fp", g->fingerprint);
+				   (json_int_t)g->issued + GRANT_LIFE_S, "fp", g->fingerprint);
 	char *text = claims ? json_dumps(claims, JSON_COMPACT) : NULL;
 
 	json_decref(claims);

@@ -10,6 +10,7 @@
 #include "hub/identity/grant.h"
 #include "hub/realtime/console.h"
 #include "hub/realtime/endpoint.h"
+#include "hub/realtime/rows.h"
 
 #define SWEEP_US (5 * USEC_PER_SEC)
 
@@ -22,123 +23,66 @@ struct broker {
 
 /* ---- rows ---- */
 
-enum row_change { ROW_ADD, ROW_ROUTE, ROW_END, ROW_AUDIT };
-
-/* Copies of all it needs: the session may be gone before the store is done. */
-struct row_job {
-	struct store_job job;
-	struct broker *broker;
-	enum row_change change;
-	bool from_device;
-	char session[STORE_ID_CAP], device[STORE_ID_CAP], user[STORE_ID_CAP];
-	char actor[STORE_TITLE_CAP], action[32];
-	char target[STORE_ID_CAP];
-	char *text;   /* modules, route or reason */
-	char *detail; /* of the audit row */
-	int64_t now;
-};
-
-static void row_free(struct row_job *j)
+static struct row row_of(const struct session *s, enum row_change change, const char *text)
 {
-	free(j->text);
-	free(j->detail);
-	free(j);
+	return (struct row){ .change = change,
+			     .session = s->id,
+			     .device = s->device->id,
+			     .user = s->user,
+			     .text = text };
 }
 
-static int row_run(struct store_job *job, struct store *s)
-{
-	struct row_job *j = CONTAINER_OF(job, struct row_job, job);
-	const struct store_session row = { .id = j->session,
-					   .device = j->device,
-					   .user = j->user,
-					   .modules = j->text,
-					   .started = j->now };
-	int err = 0;
+static void route_stored(void *arg, const char *id, bool from_device, int err);
 
-	switch (j->change) {
-	case ROW_ADD:
-		err = s->ops->session_add(s, &row);
-		break;
-	case ROW_ROUTE:
-		return s->ops->session_route(s, j->session, j->from_device, j->text);
-	case ROW_END:
-		err = s->ops->session_end(s, j->session, j->text, j->now);
-		break;
-	case ROW_AUDIT:
-		break;
+static void submit_route(struct session *s, bool from_device, const char *text,
+			 struct rt_call *call)
+{
+	struct row row = row_of(s, ROW_ROUTE, text);
+
+	row.from_device = from_device;
+	row.call = call;
+	row.stored = route_stored;
+	row.arg = s->broker;
+	s->routes[from_device].busy = rows_submit(s->broker->hub, &row) == 0;
+}
+
+static void submit_waiting(struct session *s, bool from_device)
+{
+	struct session_route *r = &s->routes[from_device];
+	FL_AUTOFREE char *text = FL_STEAL(r->waiting);
+
+	if (text)
+		submit_route(s, from_device, text, FL_STEAL(r->call));
+}
+
+static void route_stored(void *arg, const char *id, bool from_device, int err)
+{
+	struct session *s = broker_find(arg, id);
+
+	if (!s)
+		return;
+	s->routes[from_device].busy = false;
+	if (!s->ended)
+		submit_waiting(s, from_device);
+}
+
+/* One is written at a time and side; of those that come meanwhile only the last counts. */
+void broker_route(struct session *s, bool from_device, const json_t *route, struct rt_call *call)
+{
+	struct session_route *r = &s->routes[from_device];
+	char *text = json_dumps(route, JSON_COMPACT);
+
+	if (!text) {
+		rt_call_answer(call, -ENOMEM);
+	} else if (r->busy) {
+		rt_call_answer(r->call, 0);
+		free(r->waiting);
+		r->waiting = text;
+		r->call = call;
+	} else {
+		submit_route(s, from_device, text, call);
+		free(text);
 	}
-	if (err < 0)
-		return err;
-	return s->ops->audit_add(s, j->now, j->actor, j->action, j->target,
-				 j->detail ? j->detail : "{}");
-}
-
-static void session_stored(struct session *s, int err);
-
-static void row_done(struct store_job *job, int err)
-{
-	struct row_job *j = CONTAINER_OF(job, struct row_job, job);
-	struct session *s = j->change == ROW_ADD ? broker_find(j->broker, j->session) : NULL;
-
-	if (err < 0)
-		log_error("row-not-stored", "session=%s error=%s", j->session, err_name(err));
-	row_free(j);
-	if (s)
-		session_stored(s, err);
-}
-
-/* detail is taken over. Negative: nothing was submitted. */
-static int row_submit(struct row_job *j, struct hub *hub, json_t *detail)
-{
-	int err = -ENOMEM;
-
-	if (j) {
-		j->now = hub_now_ms();
-		j->detail = detail ? json_dumps(detail, JSON_COMPACT) : NULL;
-		j->job = (struct store_job){ .write = true, .run = row_run, .done = row_done };
-		err = store_queue_submit(hub->store, &j->job);
-	}
-	json_decref(detail);
-	if (err < 0) {
-		log_error("row-not-stored", "error=%s", err_name(err));
-		if (j)
-			row_free(j);
-	}
-	return err;
-}
-
-static struct row_job *row_of(struct session *s, enum row_change change, const char *actor,
-			      const char *action)
-{
-	struct row_job *j = calloc(1, sizeof(*j));
-
-	if (!j)
-		return NULL;
-	j->broker = s->broker;
-	j->change = change;
-	text_copy(j->session, sizeof(j->session), s->id);
-	text_copy(j->device, sizeof(j->device), s->device->id);
-	text_copy(j->target, sizeof(j->target), s->device->id);
-	text_copy(j->user, sizeof(j->user), s->user);
-	text_copy(j->actor, sizeof(j->actor), actor);
-	text_copy(j->action, sizeof(j->action), action);
-	return j;
-}
-
-void hub_audit(struct hub *h, const char *actor, const char *action, const char *target,
-	       json_t *detail)
-{
-	struct row_job *j = calloc(1, sizeof(*j));
-
-	if (j) {
-		j->broker = h->broker;
-		j->change = ROW_AUDIT;
-		text_copy(j->actor, sizeof(j->actor), actor);
-		text_copy(j->action, sizeof(j->action), action);
-		text_copy(j->target, sizeof(j->target), target);
-	}
-	if (row_submit(j, h, detail) < 0)
-		log_error("audit-row-lost", "action=%s target=%s", action, target);
 }
 
 /* ---- life of a session ---- */
@@ -148,6 +92,10 @@ static void session_free(struct session *s)
 	map_remove(s->broker->by_id, span_str(s->id));
 	list_remove(&s->all);
 	loop_timer_stop(&s->answer_timer);
+	for (size_t i = 0; i < ARRAY_LEN(s->routes); i++) {
+		free(s->routes[i].waiting);
+		rt_call_answer(s->routes[i].call, FL_ECLOSED);
+	}
 	json_decref(s->connected);
 	json_decref(s->held);
 	free(s->call_id);
@@ -174,7 +122,7 @@ static void note_holders(struct session *s)
 
 static void on_no_answer(void *arg)
 {
-	broker_refused(arg, "no-answer", "The device did not answer within 10 seconds.");
+	broker_refused(arg, "no-answer", "The device did not answer within 10 seconds.", NULL);
 }
 
 static struct session *session_make(struct broker *b, const char *id, struct device *d)
@@ -219,57 +167,59 @@ static const char *actor_of(const struct session *s, enum broker_by by)
 					 : "hub";
 }
 
-void broker_end(struct session *s, enum broker_by by, const char *reason)
+/* The last word of both sides about the route, then the end. */
+static void submit_end(struct session *s, const char *actor, const char *action, const char *reason,
+		       json_t *detail, struct rt_call *call)
 {
-	json_t *to_console, *to_device;
-	struct row_job *j;
+	struct row row = row_of(s, ROW_END, reason);
 
-	if (s->ended)
-		return;
-	j = row_of(s, ROW_END, actor_of(s, by), "session-end");
-	if (j)
-		j->text = strdup(reason);
-	if (j && !j->text) {
-		row_free(j);
-		j = NULL;
-	}
+	submit_waiting(s, false);
+	submit_waiting(s, true);
+	row.actor = actor;
+	row.action = action;
+	row.detail = detail;
+	row.call = call;
 	/* a row that cannot be ended now is ended as lost after the next start */
-	if (row_submit(j, s->broker->hub,
-		       json_pack("{s:s, s:s, s:s}", "session", s->id, "by", by_names[by], "reason",
-				 reason)) < 0)
+	if (rows_submit(s->broker->hub, &row) < 0)
 		log_warn("session-end-not-stored", "session=%s", s->id);
+}
+
+void broker_end(struct session *s, enum broker_by by, const char *reason, struct rt_call *call)
+{
+	json_t *arg;
+
+	if (s->ended) {
+		rt_call_answer(call, 0);
+		return;
+	}
+	submit_end(s, actor_of(s, by), "session-end", reason,
+		   json_pack("{s:s, s:s, s:s}", "session", s->id, "by", by_names[by], "reason",
+			     reason),
+		   call);
 	if (by != BROKER_BY_CONSOLE) {
-		to_console = json_pack("{s:s, s:s, s:s}", "session", s->id, "by", by_names[by],
-				       "reason", reason);
-		broker_to_console(s, "ended", to_console);
-		json_decref(to_console);
+		arg = json_pack("{s:s, s:s, s:s}", "session", s->id, "by", by_names[by], "reason",
+				reason);
+		broker_to_console(s, "ended", arg);
+		json_decref(arg);
 	}
 	if (by != BROKER_BY_DEVICE) {
-		to_device = json_pack("{s:s, s:s}", "session", s->id, "reason", reason);
-		broker_to_device(s, "end", to_device);
-		json_decref(to_device);
+		arg = json_pack("{s:s, s:s}", "session", s->id, "reason", reason);
+		broker_to_device(s, "end", arg);
+		json_decref(arg);
 	}
 	session_over(s);
 }
 
-void broker_refused(struct session *s, const char *code, const char *message)
+void broker_refused(struct session *s, const char *code, const char *message, struct rt_call *call)
 {
-	struct row_job *j = s->ended ? NULL : row_of(s, ROW_END, s->user_name, "session-refused");
 	json_t *arg;
 
-	if (s->ended)
+	if (s->ended) {
+		rt_call_answer(call, 0);
 		return;
-	if (j)
-		j->text = strdup(code);
-	if (j && !j->text) {
-		row_free(j);
-		j = NULL;
 	}
-	if (row_submit(j, s->broker->hub,
-		       json_pack("{s:s, s:s, s:s}", "session", s->id, "code", code, "message",
-				 message)) < 0)
-		log_warn("session-end-not-stored", "session=%s", s->id);
 	arg = json_pack("{s:s, s:s, s:s}", "session", s->id, "code", code, "message", message);
+	submit_end(s, s->user_name, "session-refused", code, json_incref(arg), call);
 	broker_to_console(s, "refused", arg);
 	json_decref(arg);
 	/* it may still be thinking about it */
@@ -330,25 +280,32 @@ static void session_stored(struct session *s, int err)
 		drop_console(s);
 		session_free(s);
 	} else if (err < 0) {
-		broker_end(s, BROKER_BY_HUB, "internal");
+		broker_end(s, BROKER_BY_HUB, "internal", NULL);
 	}
 }
 
 /* ---- connect ---- */
 
+static void add_stored(void *arg, const char *id, bool from_device, int err)
+{
+	struct session *s = broker_find(arg, id);
+
+	if (s)
+		session_stored(s, err);
+}
+
 static bool submit_new(struct session *s, const json_t *modules)
 {
-	struct row_job *j = row_of(s, ROW_ADD, s->user_name, "session-start");
+	FL_AUTOFREE char *text = json_dumps(modules, JSON_COMPACT);
+	struct row row = row_of(s, ROW_ADD, text);
 
-	if (j)
-		j->text = json_dumps(modules, JSON_COMPACT);
-	if (j && !j->text) {
-		row_free(j);
-		j = NULL;
-	}
-	return row_submit(j, s->broker->hub,
-			  json_pack("{s:s, s:s, s:O}", "session", s->id, "deviceName",
-				    s->device->name, "modules", modules)) == 0;
+	row.actor = s->user_name;
+	row.action = "session-start";
+	row.detail = json_pack("{s:s, s:s, s:O}", "session", s->id, "deviceName", s->device->name,
+			       "modules", modules);
+	row.stored = add_stored;
+	row.arg = s->broker;
+	return rows_submit(s->broker->hub, &row) == 0;
 }
 
 /* Grant and messages; false: no memory. */
@@ -371,7 +328,7 @@ static bool begin(struct session *s, const char *fingerprint, json_t *args)
 		return false;
 	text_b64url_encode(span_of(s->device->key, 32), key, sizeof(key));
 	s->connected = json_pack("{s:s, s:s, s:I, s:s}", "session", s->id, "grant", grant,
-				 "expires", (json_int_t)((g.issued + GRANT_LIFE_S) * 1000),
+				 "expires", 1000 * ((json_int_t)g.issued + GRANT_LIFE_S),
 				 "deviceKey", key);
 	ice = console_ice_servers(h, s->device->online->host);
 	arg = json_pack("{s:s, s:s, s:O, s:O}", "session", s->id, "grant", grant, "sdp",
@@ -472,7 +429,7 @@ void broker_device_here(struct broker *b, struct device *d, const json_t *named)
 		if (is_named(named, s->id))
 			broker_answered(s);
 		else
-			broker_end(s, BROKER_BY_DEVICE, "lost");
+			broker_end(s, BROKER_BY_DEVICE, "lost", NULL);
 	}
 	for (size_t i = 0; i < json_array_size(named); i++) {
 		const char *id = schema_string(json_array_get(named, i), "id");
@@ -490,7 +447,8 @@ void broker_device_gone(struct device *d)
 
 	list_for_each (s, next, &d->sessions, device_node) {
 		if (!s->answered) {
-			broker_refused(s, "offline", "The device went away before it answered.");
+			broker_refused(s, "offline", "The device went away before it answered.",
+				       NULL);
 			continue;
 		}
 		s->device_holds = false;
@@ -503,23 +461,7 @@ void broker_device_forgotten(struct device *d)
 	struct session *s, *next;
 
 	list_for_each (s, next, &d->sessions, device_node)
-		broker_end(s, BROKER_BY_HUB, "forgotten");
-}
-
-void broker_route(struct session *s, bool from_device, const json_t *route)
-{
-	struct row_job *j = row_of(s, ROW_ROUTE, "", "");
-
-	if (j)
-		j->text = json_dumps(route, JSON_COMPACT);
-	if (j && !j->text) {
-		row_free(j);
-		j = NULL;
-	}
-	if (j)
-		j->from_device = from_device;
-	if (row_submit(j, s->broker->hub, NULL) < 0)
-		log_warn("route-not-stored", "session=%s", s->id);
+		broker_end(s, BROKER_BY_HUB, "forgotten", NULL);
 }
 
 /* ---- the broker ---- */
@@ -543,7 +485,7 @@ static void on_sweep(void *arg)
 	list_for_each (s, next, &b->all, all)
 		if (!s->ended && s->alone_since != USEC_NEVER &&
 		    now - s->alone_since >= BROKER_ALONE_US)
-			broker_end(s, BROKER_BY_HUB, "lost");
+			broker_end(s, BROKER_BY_HUB, "lost", NULL);
 	if (loop_timer_after(&b->sweep, SWEEP_US) < 0)
 		log_warn("memory", NULL);
 }

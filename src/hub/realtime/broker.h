@@ -21,7 +21,13 @@ struct session;
 struct console;
 struct endpoint;
 
-/* One side of a session; embedded in console and endpoint. */
+/* Reports of one side about the route. */
+struct session_route {
+	bool busy;	      /* one is being written */
+	char *waiting;	      /* JSON; the next one, or NULL */
+	struct rt_call *call; /* that brought it */
+};
+
 struct session {
 	char id[STORE_ID_CAP];
 	struct device *device;
@@ -34,6 +40,7 @@ struct session {
 	bool stored, ended, answered;
 	char *call_id; /* of Connect, until the row is stored */
 	json_t *connected, *held;
+	struct session_route routes[2]; /* console's, device's */
 	struct loop_timer answer_timer;
 	usec_t alone_since; /* USEC_NEVER: held */
 };
@@ -64,11 +71,8 @@ void broker_device_forgotten(struct device *d);
 
 enum broker_by { BROKER_BY_DEVICE, BROKER_BY_CONSOLE, BROKER_BY_HUB };
 
-void broker_end(struct session *s, enum broker_by by, const char *reason);
+/* call: answered when the row is stored; taken over, may be NULL. */
+void broker_end(struct session *s, enum broker_by by, const char *reason, struct rt_call *call);
 /* The device said no, or nothing came: "refused" to the console. */
-void broker_refused(struct session *s, const char *code, const char *message);
-void broker_route(struct session *s, bool from_device, const json_t *route);
-
-/* An audit row of its own. detail is taken over. */
-void hub_audit(struct hub *h, const char *actor, const char *action, const char *target,
-	       json_t *detail);
+void broker_refused(struct session *s, const char *code, const char *message, struct rt_call *call);
+void broker_route(struct session *s, bool from_device, const json_t *route, struct rt_call *call);

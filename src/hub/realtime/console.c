@@ -38,7 +38,7 @@ json_t *console_ice_servers(const struct hub *h, const char *host)
 		}
 	}
 	return list ? json_pack("{s:o, s:I}", "iceServers", list, "expires",
-				(json_int_t)(hub_now_ms() + ICE_LIFE_MS))
+				(json_int_t)hub_now_ms() + ICE_LIFE_MS)
 		    : NULL;
 }
 
@@ -103,8 +103,7 @@ static void call_route(void *arg, const char *call_id, json_t *args)
 
 	if (!s)
 		return;
-	broker_route(s, false, json_object_get(args, "route"));
-	rt_result(c->rt, call_id, NULL);
+	broker_route(s, false, json_object_get(args, "route"), rt_call_keep(c->rt, call_id));
 }
 
 static void call_resume(void *arg, const char *call_id, json_t *args)
@@ -142,8 +141,8 @@ static void call_end(void *arg, const char *call_id, json_t *args)
 
 	if (!s)
 		return;
-	rt_result(c->rt, call_id, NULL);
-	broker_end(s, BROKER_BY_CONSOLE, schema_string(args, "reason"));
+	broker_end(s, BROKER_BY_CONSOLE, schema_string(args, "reason"),
+		   rt_call_keep(c->rt, call_id));
 }
 
 static const struct rt_method methods[] = {

@@ -172,8 +172,8 @@ static void call_refuse(void *arg, const char *call_id, json_t *args)
 
 	if (!s)
 		return;
-	rt_result(e->rt, call_id, NULL);
-	broker_refused(s, schema_string(args, "code"), schema_string(args, "message"));
+	broker_refused(s, schema_string(args, "code"), schema_string(args, "message"),
+		       rt_call_keep(e->rt, call_id));
 }
 
 static void call_route(void *arg, const char *call_id, json_t *args)
@@ -183,8 +183,7 @@ static void call_route(void *arg, const char *call_id, json_t *args)
 
 	if (!s)
 		return;
-	broker_route(s, true, json_object_get(args, "route"));
-	rt_result(e->rt, call_id, NULL);
+	broker_route(s, true, json_object_get(args, "route"), rt_call_keep(e->rt, call_id));
 }
 
 static void call_ended(void *arg, const char *call_id, json_t *args)
@@ -194,8 +193,8 @@ static void call_ended(void *arg, const char *call_id, json_t *args)
 
 	if (!s)
 		return;
-	rt_result(e->rt, call_id, NULL);
-	broker_end(s, BROKER_BY_DEVICE, schema_string(args, "reason"));
+	broker_end(s, BROKER_BY_DEVICE, schema_string(args, "reason"),
+		   rt_call_keep(e->rt, call_id));
 }
 
 static const struct rt_method methods[] = {

@@ -50,7 +50,7 @@ struct device *registry_find(struct registry *r, const char *id); /* NULL: unkno
 size_t registry_count(const struct registry *r);
 
 /* Takes over what the store has; -EEXIST is fine (a repeated enrolment). */
-int registry_add(struct registry *r, const struct store_device *d) FL_WARN_UNUSED;
+int registry_add(struct registry *r, const struct store_device *row) FL_WARN_UNUSED;
 /* Tells watchers, frees. Its sessions and connection must have been ended. */
 void registry_forget(struct registry *r, struct device *d);
 

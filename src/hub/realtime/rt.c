@@ -25,7 +25,13 @@ struct rt {
 	bool failed;  /* dropped after this turn */
 	bool closing; /* the SignalR side is over */
 	bool ended;   /* on_end was called */
-	bool gone;    /* destroyed; freed after the turn */
+	bool gone;    /* destroyed; freed after the turn, when no call is kept */
+	unsigned calls;
+};
+
+struct rt_call {
+	struct rt *rt;
+	char *id;
 };
 
 static void rt_later(struct rt *rt);
@@ -212,7 +218,7 @@ static void on_later(void *arg)
 		else
 			set_timer(rt);
 	}
-	if (!rt->gone || rt->later_pending)
+	if (!rt->gone || rt->later_pending || rt->calls)
 		return;
 	ws_destroy(rt->ws);
 	signalr_destroy(rt->signalr);
@@ -354,6 +360,37 @@ void rt_error(struct rt *rt, const char *call_id, const char *code, const char *
 	if (!rt->gone && !rt->closing)
 		check_sent(rt,
 			   signalr_complete_error(rt->signalr, loop_now(rt->loop), call_id, text));
+}
+
+struct rt_call *rt_call_keep(struct rt *rt, const char *call_id)
+{
+	struct rt_call *c = call_id ? calloc(1, sizeof(*c)) : NULL;
+
+	if (c)
+		c->id = strdup(call_id);
+	if (c && c->id) {
+		c->rt = rt;
+		rt->calls++;
+		return c;
+	}
+	free(c);
+	return NULL;
+}
+
+void rt_call_answer(struct rt_call *c, int err)
+{
+	if (!c)
+		return;
+	if (err == 0)
+		rt_result(c->rt, c->id, NULL);
+	else
+		rt_error(c->rt, c->id, err == FL_ECLOSED ? "unknown-session" : "internal",
+			 err == FL_ECLOSED ? "The session has ended."
+					   : "The hub could not store it; its log says why.");
+	if (--c->rt->calls == 0 && c->rt->gone)
+		rt_later(c->rt);
+	free(c->id);
+	free(c);
 }
 
 void rt_close(struct rt *rt, unsigned ws_code, const char *reason)

@@ -61,6 +61,12 @@ void rt_result(struct rt *rt, const char *call_id, json_t *result); /* taken ove
 void rt_error(struct rt *rt, const char *call_id, const char *code, const char *fmt, ...)
 	FL_PRINTF(4, 5);
 
+/* A call that is answered later, when its connection may be gone. keep gives NULL when there is no
+ * memory, or nobody waits for an answer. answer: {} or, for a negative err, "internal"; frees. */
+struct rt_call;
+struct rt_call *rt_call_keep(struct rt *rt, const char *call_id);
+void rt_call_answer(struct rt_call *c, int err); /* NULL is fine */
+
 /* Ends it in good order: queued messages first, then a WebSocket close with this code. */
 void rt_close(struct rt *rt, unsigned ws_code, const char *reason);
 

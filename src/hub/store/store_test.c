@@ -397,7 +397,7 @@ static void test_damage(void **state)
 		add_audit(f->s, i, "action");
 	store_close(f->s);
 	f->s = NULL;
-	file = fopen(f->path, "r+");
+	file = fopen(f->path, "r+e");
 	assert_non_null(file);
 	for (long page = 2; page < 12; page++) {
 		fseek(file, page * 4096, SEEK_SET);

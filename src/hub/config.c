@@ -33,6 +33,9 @@ static const struct opt options[] = {
 	{ "stun", 0, OPT_LIST, FIELD(stun), "HOST:PORT",
 	  "STUN server for consoles and devices; without HOST the hub's own name; may be "
 	  "repeated" },
+	{ "sign-in-link", 0, OPT_FLAG, FIELD(sign_in_link),
+	  .help = "Print a one-time link for the first account at this start too",
+	  .cli_only = true },
 	{ "log", 0, OPT_CHOICE, FIELD(log_level), "LEVEL", "Least level that is logged", "info",
 	  .choices = log_levels },
 	{ "help", 'h', OPT_FLAG, FIELD(help), .help = "Show this text", .cli_only = true },

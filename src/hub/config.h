@@ -8,6 +8,7 @@
 
 struct hub_config {
 	bool help, version, manual, completion;
+	bool sign_in_link;
 	char *config_file;
 	char *data;
 	uint16_t port;

@@ -87,7 +87,7 @@ int start_account(struct hub *h, struct start *st, struct store *s, char why[256
 		err = make_account(st, s, &user);
 	if (err == 0)
 		err = ensure_api_key(h, s, user.id, why);
-	if (err == 0 && st->first) {
+	if (err == 0 && (st->first || h->config->sign_in_link)) {
 		hub_make_link(h, st->link, hash);
 		err = s->ops->link_add(s, hash, user.id, now,
 				       now + (int64_t)HUB_LINK_SECONDS * 1000);

@@ -6,7 +6,7 @@
 struct start {
 	int lock; /* of the data folder; -1 */
 	bool first;
-	char link[512]; /* one-time link made at the first start, or "" */
+	char link[512]; /* one-time link made at the first start or when asked for, or "" */
 };
 
 /* Fills hub.key and hub.store, hub.registry, hub.broker with what was stored. 0 or negative with a

@@ -36,6 +36,18 @@ def test_expired_link(hub):
     assert "Make a new one" in answer.json["error"]["message"]
 
 
+def test_link_at_a_later_start(hub):
+    first = hub.link
+    hub.stop()
+    hub.link = None
+    hub.start()
+    assert hub.link is None
+    hub.stop()
+    hub.args = ["--sign-in-link"]
+    hub.start()
+    assert hub.link != first and hub.sign_in(hub.link)
+
+
 def test_password(hub):
     cookie = hub.sign_in()
     other = hub.sign_in()

@@ -191,12 +191,14 @@ static int work_link(struct exchange *x, struct store *s)
 	}
 	if (err == -EALREADY)
 		exchange_refuse(x, 401, "spent-link",
-				"This link was used before. Make a new one on the hub's machine: "
-				"fairlead admin link.");
+				"This link was used before. Make a new one: \"fairlead up\" and "
+				"\"fairlead-hub "
+				"--sign-in-link\" print it on the hub's machine.");
 	else if (err == -ETIME)
-		exchange_refuse(x, 401, "expired-link",
-				"This link is too old. Make a new one on the hub's machine: "
-				"fairlead admin link.");
+		exchange_refuse(
+			x, 401, "expired-link",
+			"This link is too old. Make a new one: \"fairlead up\" and \"fairlead-hub "
+			"--sign-in-link\" print it on the hub's machine.");
 	else if (err == -ENOENT)
 		exchange_refuse(x, 401, "unknown-link",
 				"This is no link of this hub. Copy it again, whole.");

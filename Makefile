@@ -1,6 +1,7 @@
 # make run    set up, build, start hub, relay and a client on this machine
 # make test   set up, build, run every test
 # make build  set up and build only        make clean  remove what was built
+# make bench  measure what docs/performance.md quotes
 # make fuzz   build the fuzzers with libFuzzer in build-fuzz/
 
 PORT ?= 8443
@@ -33,6 +34,10 @@ fuzz:
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+bench: build
+	@tools/setup run test
+	@bench/run
 
 clean:
 	rm -rf build build-asan build-release build-fuzz web/dist

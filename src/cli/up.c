@@ -303,11 +303,38 @@ static json_t *ask(struct up *u, const char *path, json_t *body)
 	return answer;
 }
 
+/* A file for the client: an argument could be seen by everybody on this machine. */
+static int write_token(const char *path, const char *token)
+{
+	struct span s = span_str(token);
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	FL_CLEANUP(fl_closep) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 || write(fd, s.ptr, s.len) != (ssize_t)s.len ? -EIO : 0;
+}
+
+static void token_path(const struct up *u, char *dst, size_t cap)
+{
+	snprintf(dst, cap, "%s/enrol.token", u->dir);
+}
+
+/* Enrolled or not, it is of no use any more. */
+static void remove_token(const struct up *u)
+{
+	char path[4100];
+
+	token_path(u, path, sizeof(path));
+	if (u->client.started)
+		(void)unlink(path);
+}
+
 /* When there is a hub, and a display if there is to be one. Turns the loop while it asks the hub,
  * so it is called from outside of it. */
 static void start_client(struct up *u)
 {
 	json_t *answer = NULL;
+	char path[4100];
 
 	if (u->stop || u->o->no_client || u->client.started || !u->told ||
 	    (u->desktop && !u->display_known))
@@ -320,8 +347,9 @@ static void start_client(struct up *u)
 		answer = ask(u, "/api/enrolment-tokens",
 			     json_pack("{s:i, s:i}", "uses", 1, "expiresIn", 600));
 		const char *token = json_string_value(json_object_get(answer, "token"));
-		if (token)
-			err = child_arg(&u->client, "--enrol=%s", token);
+		token_path(u, path, sizeof(path));
+		if (token && (err = write_token(path, token)) == 0)
+			err = child_arg(&u->client, "--enrol-file=%s", path);
 		json_decref(answer);
 	}
 	if (err == 0 && !u->stop)
@@ -510,6 +538,7 @@ static int run_all(const struct options *o)
 	}
 	if (u->loop) {
 		supervisor_stop(&u->supervisor);
+		remove_token(u);
 		loop_timer_stop(&u->display_timer);
 		loop_signal_stop(&u->signals);
 	}

@@ -7,14 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ct.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include "client/client.h"
 #include "client/enrol.h"
 #include "io/tls.h"
 
+#define TOKEN_MAX 512 /* bytes of an enrolment token's text, with room to spare */
+
 struct options {
-	char *hub, *enrol, *data, *modules, *proxy;
+	char *hub, *enrol, *enrol_file, *data, *modules, *proxy;
 	bool help, version, manual, completion;
 };
 
@@ -35,7 +38,11 @@ static const struct opt table[] = {
 	{ "hub", 0, OPT_STRING, offsetof(struct options, hub), "URL",
 	  "the hub, as https://HOST:PORT; once enrolled it is remembered" },
 	{ "enrol", 0, OPT_STRING, offsetof(struct options, enrol), "TOKEN",
-	  "enrolment token; once enrolled it is not needed" },
+	  "enrolment token; once enrolled it is not needed. Others on this machine can see it in "
+	  "the "
+	  "list of processes; --enrol-file keeps it from them" },
+	{ "enrol-file", 0, OPT_STRING, offsetof(struct options, enrol_file), "FILE",
+	  "file that holds the enrolment token; - reads it from standard input" },
 	{ "data", 0, OPT_STRING, offsetof(struct options, data), "DIR", "folder of the device key",
 	  "/var/lib/fairlead-client" },
 	{ "modules", 0, OPT_STRING, offsetof(struct options, modules), "DIR",
@@ -57,7 +64,7 @@ static const struct opt table[] = {
 static const struct opt_program program = {
 	.name = "fairlead-client",
 	.summary = "the daemon on an endpoint of Fairlead",
-	.usage = "fairlead-client --hub URL --enrol TOKEN --data DIR",
+	.usage = "fairlead-client --hub URL --enrol-file FILE --data DIR",
 	.about = "Keeps one connection to the hub, answers consoles that the hub grants a session, "
 		 "and runs the modules (screen, terminal) for them. It listens on no TCP port.\n\n"
 		 "The exit status is 0 after SIGTERM or SIGINT, 1 for a failure that trying again "
@@ -122,21 +129,59 @@ static void on_enrolled(struct client *c, int err, const char *why)
 	uplink_start(c);
 }
 
+/* The token out of --enrol-file, without the end of its line. 0 or an exit status. */
+static int read_token(struct options *o)
+{
+	bool standard = strcmp(o->enrol_file, "-") == 0;
+	char text[TOKEN_MAX + 2] = "", why[512];
+	FILE *f = standard ? stdin : fopen(o->enrol_file, "re");
+	size_t len = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+	int err = !f || ferror(f) ? errno : 0;
+
+	if (f && !standard)
+		(void)fclose(f);
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
+		text[--len] = 0;
+	if (!err && len > 0 && len <= TOKEN_MAX) {
+		o->enrol = strdup(text);
+		err = o->enrol ? 0 : ENOMEM;
+	} else if (!err) {
+		err = EINVAL;
+	}
+	ct_wipe(text, sizeof(text));
+	if (!err)
+		return 0;
+	snprintf(why, sizeof(why),
+		 "there is no enrolment token in %.200s (%s). Name a file that holds one with "
+		 "--enrol-file.",
+		 standard ? "standard input" : o->enrol_file,
+		 err == EINVAL ? "it is empty or too long" : strerror(err));
+	return usage_error(why);
+}
+
 /* What can be wrong before anything runs. */
-static int open_identity(struct client *c, const struct options *o)
+static int open_identity(struct client *c, struct options *o)
 {
 	char why[512];
+	int status = 0;
 
+	if (o->enrol && o->enrol_file)
+		return usage_error("--enrol and --enrol-file are two ways for one token; use one.");
 	if (o->hub && hub_url_parse(o->hub, &c->url, why) < 0)
 		return usage_error(why);
 	if (identity_open(o->data, &c->identity, why) < 0) {
 		fprintf(stderr, "fairlead-client: %s\n", why);
 		return 1;
 	}
-	if (!c->identity.enrolled && (!o->hub || !o->enrol))
+	if (!c->identity.enrolled && (!o->hub || (!o->enrol && !o->enrol_file)))
 		return usage_error(
-			"this device is not enrolled yet: --hub URL and --enrol TOKEN are "
-			"needed.");
+			"this device is not enrolled yet: --hub URL and --enrol TOKEN (or "
+			"--enrol-file FILE) are needed.");
+	/* once enrolled the file is of no interest, and may be gone */
+	if (!c->identity.enrolled && o->enrol_file)
+		status = read_token(o);
+	if (status)
+		return status;
 	if (!o->hub && hub_url_parse(c->identity.hub, &c->url, why) < 0) {
 		fprintf(stderr, "fairlead-client: %s\n", why);
 		return 1;
@@ -190,7 +235,7 @@ static int run(struct client *c, const struct options *o)
 	return err < 0 ? 1 : c->exit_status;
 }
 
-static int serve(const struct options *o)
+static int serve(struct options *o)
 {
 	struct client *c = calloc(1, sizeof(*c));
 

@@ -39,6 +39,42 @@ def test_wrong_token(hub, start_client):
     assert status == 2 and "not an enrolment token" in log
 
 
+def test_token_from_a_file(hub, start_client, tmp_path):
+    """Where the list of processes does not show it. Once enrolled the file may be gone."""
+    path = tmp_path / "token"
+    path.write_text(hub.token() + "\n", encoding="ascii")
+    client = start_client(hub, "--enrol-file", path)
+    client.said("hub-connected")
+    assert client.stop() == 0
+    path.unlink()
+    client.start()
+    wait_for(client.online)
+
+
+def test_token_from_standard_input(hub, tmp_path):
+    words = [BUILD / "fairlead-client", "--data", tmp_path / "d", "--hub", hub.url, "--enrol-file", "-"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(hub.token().encode() + b"\n")
+        process.stdin.close()
+        line = process.stderr.readline()
+        process.terminate()
+        process.wait(10)
+    assert b" enrolled hub=" in line
+
+
+@pytest.mark.parametrize("content, text", [
+    (None, "No such file"), (b"", "empty or too long"), (b"\n", "empty or too long"), (b"x" * 600, "empty or too long"),
+    (b"nonsense", "not an enrolment token"),
+])
+def test_token_file_of_no_use(hub, start_client, tmp_path, content, text):
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    client = start_client(hub, "--enrol-file", path, start=False)
+    status, log = client.finish()
+    assert status == 2 and text in log
+
+
 def test_unknown_token(hub, start_client):
     token = hub.token()
     parts = token.split(".")
@@ -107,6 +143,7 @@ def test_second_client_on_the_same_folder(hub, client, start_client):
 @pytest.mark.parametrize("words, text", [
     (["--no-such-option"], "no-such-option"),
     (["--hub", "http://x", "--enrol", "y"], "https://"),
+    (["--hub", "https://localhost", "--enrol", "x", "--enrol-file", "y"], "use one"),
     (["--proxy", "http://proxy:3128"], "connects directly"),
     (["--proxy", "auto"], "not enrolled yet"),
     (["--proxy", "none"], "not enrolled yet"),

@@ -172,6 +172,11 @@ def test_up_prints_two_lines_and_everything_works(up):
     assert "/sign-in#code=" in second
     assert (one.data / "admin.token").stat().st_mode & 0o777 == 0o600
     device = wait_for(one.one_online)[0]
+    with open(f"/proc/{one.child('fairlead-client')}/cmdline", "rb") as f:
+        words = f.read()
+    assert b"--enrol-file" in words and b"fl1." not in words
+    token = one.data / "enrol.token"
+    assert token.stat().st_mode & 0o777 == 0o600
     assert device["display"] == bool(shutil.which("Xvfb"))
     done = one.cli("connect", device["id"], "sh", "-c", "echo $DISPLAY; exit 3")
     assert done.returncode == 3
@@ -179,6 +184,7 @@ def test_up_prints_two_lines_and_everything_works(up):
     pids = children(one.process.pid)
     assert len(pids) >= 3
     assert one.stop() == 0
+    assert not token.exists()
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}/exe")]
 
 

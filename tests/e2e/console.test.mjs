@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from './browser.mjs';
-import { startRig, until } from './rig.mjs';
+import { startRig } from './rig.mjs';
+import { childOf, inTerminal, openDevice, prompted, seesColour } from './work.mjs';
 
 const BROWSER = process.env.FAIRLEAD_BROWSER ?? 'chromium';
 const OFFLINE_MS = 5_000;
@@ -31,27 +32,6 @@ async function clean(name) {
 	assert.deepEqual(await page.violations(), [], `policy violations on ${name}`);
 }
 
-/** A pixel of the picture that the video element shows, away from the pointer and the notice. */
-const onePixel = () => {
-	const video = document.querySelector('video');
-	if (!video || !video.videoWidth) return null;
-	const canvas = document.createElement('canvas');
-	canvas.width = video.videoWidth;
-	canvas.height = video.videoHeight;
-	const context = canvas.getContext('2d');
-	context.drawImage(video, 0, 0);
-	return [...context.getImageData(canvas.width >> 2, canvas.height >> 1, 1, 1).data].slice(0, 3);
-};
-
-async function seesColour(hex) {
-	const want = [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16));
-	rig.window.say(`colour ${hex}`);
-	await until(`the colour ${hex} in the picture`, async () => {
-		const got = await page.eval(onePixel);
-		return got && got.every((value, i) => Math.abs(value - want[i]) < 24);
-	});
-}
-
 test('the sign-in page', async () => {
 	await page.goto(`${rig.origin}/sign-in`);
 	await page.text(/Sign in/);
@@ -70,10 +50,9 @@ test('the device appears without a reload', async () => {
 });
 
 test('a click on the device shows its live screen', async () => {
-	await page.eval(() => document.querySelector('a[href^="/devices/"]').click());
-	await page.until('the first picture', () => document.querySelector('video')?.videoWidth > 0, null, 30_000);
-	await seesColour('d03030');
-	await seesColour('2060e0');
+	await openDevice(page);
+	await seesColour(rig, page, 'd03030');
+	await seesColour(rig, page, '2060e0');
 });
 
 test('the route says local', async () => {
@@ -106,10 +85,8 @@ test('watching moves nothing; a click on Control does', async () => {
 });
 
 test('the terminal echoes', async () => {
-	await page.until('the terminal', () => document.querySelector('.xterm-rows')?.textContent.trim().length > 0, null, 20_000);
-	await page.eval(() => document.querySelector('.xterm-helper-textarea').focus());
-	await page.keys('echo $((40+2))-from-here\n');
-	await page.until('the echo', () => document.querySelector('.xterm-rows').textContent.includes('42-from-here'));
+	await prompted(page);
+	await inTerminal(page, 'echo $((40+2))-from-here', '42-from-here');
 	await clean('terminal');
 });
 
@@ -125,7 +102,7 @@ test('audit log and settings', async () => {
 test('the device goes offline in the list when its client ends', async () => {
 	await page.goto(`${rig.origin}/devices`);
 	await page.text(/1 online/);
-	const pid = await clientPid();
+	const pid = childOf(rig.up.process.pid, 'fairlead-client');
 	process.kill(pid, 'SIGSTOP'); // as if the power went: no goodbye
 	const began = Date.now();
 	await page.text(/0 online/, 15_000);
@@ -136,13 +113,6 @@ test('the device goes offline in the list when its client ends', async () => {
 	assert.ok(took < 2 * OFFLINE_MS, `took ${took} ms`);
 	await clean('back');
 });
-
-async function clientPid() {
-	const { execFileSync } = await import('node:child_process');
-	const out = execFileSync('ps', ['-o', 'pid=,comm=', '--ppid', String(rig.up.process.pid)], { encoding: 'utf8' });
-	const line = out.split('\n').find((l) => l.includes('fairlead-client'));
-	return Number(line.trim().split(/\s+/)[0]);
-}
 
 test('a spent link says what to do', async () => {
 	await page.goto('about:blank');

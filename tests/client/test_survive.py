@@ -58,11 +58,11 @@ def test_hub_is_killed(hub, client, running_cat):
     assert time.monotonic() - began < 5
     wait_for(client.online)
     running_cat.echo(b"with it again")
-    # the hub knows the session still: it ends as its console says
+    # the hub knows the session still, and is told its end by whichever end is connected again first
     running_cat.stdin.close()
     assert running_cat.wait(PATIENCE) == 0
     ended = wait_for(lambda: [s for s in hub.staff("GET", "/api/sessions").json["sessions"] if s["ended"]])
-    assert ended[0]["endReason"] == "user"
+    assert ended[0]["endReason"] in ("user", "closed")
     assert client.log.count("hub-away") == 1
 
 

@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/x509_vfy.h>
+
 #include "base/err.h"
 #include "base/text.h"
 #include "io/resolve.h"
+#include "io/tls.h"
 
 #define ADDRESS_TIMEOUT (8 * USEC_PER_SEC) /* connect and handshake on one address */
 
@@ -37,6 +40,18 @@ static void give_up(struct hub_conn *c)
 	c->handler->on_close(c->arg, c->err, c->why);
 }
 
+/* A date that does not fit is more often this machine's clock than the hub's certificate. */
+static const char *tls_remedy(const struct hub_conn *c)
+{
+	const struct tls_session *session = c->stream ? stream_tls(c->stream) : NULL;
+	const char *text;
+	long verify = session ? tls_session_verify_result(session, &text) : X509_V_OK;
+
+	if (verify == X509_V_ERR_CERT_NOT_YET_VALID || verify == X509_V_ERR_CERT_HAS_EXPIRED)
+		return "Check this machine's clock; if it is right, renew the hub's certificate.";
+	return "If the hub has a certificate of its own, name its CA with --ca FILE.";
+}
+
 static void explain(struct hub_conn *c, int err)
 {
 	const char *at = c->url.authority;
@@ -58,9 +73,8 @@ static void explain(struct hub_conn *c, int err)
 			 "There is no way to %.200s from here. Check this machine's network.", at);
 	else if (err == FL_ETLS && !c->open)
 		snprintf(c->why, sizeof(c->why),
-			 "The secure connection to %.150s failed: %.120s. If the hub has a "
-			 "certificate of its own, name its CA with --ca FILE.",
-			 at, tls ? tls : "no reason given");
+			 "The secure connection to %.150s failed: %.120s. %s", at,
+			 tls ? tls : "no reason given", tls_remedy(c));
 	else if (err == -ECONNRESET || err == -EPIPE || err == FL_ECLOSED || err == FL_ETLS)
 		snprintf(c->why, sizeof(c->why),
 			 "%.200s closed the connection. Is it a Fairlead hub, and does it run?",

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from programs import Shell, cli, cli_env, cli_words, wait_for
+from programs import BUILD, Shell, cli, cli_env, cli_words, wait_for
 
 
 def test_output_error_and_status(hub, client):
@@ -165,6 +165,36 @@ def test_wrong_key_and_untrusted_certificate(hub, tmp_path):
     del words[2:4]  # --ca
     done = subprocess.run(words, env=cli_env(hub), capture_output=True, timeout=30, check=False)
     assert done.returncode == 1 and b"--ca FILE" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["devices"], ["connect", "x", "true"], ["route", "x"]])
+def test_hub_that_is_gone(hub, words):
+    hub.kill()
+    done = cli(hub, *words)
+    said = done.stderr.decode()
+    assert done.returncode == (255 if words[0] == "connect" else 1) and not done.stdout
+    assert "Nothing answers at" in said and "Is the hub running" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("days, works", [(-1, True), (1, True), (-10, False), (10_000, False)])
+def test_clock_that_is_off(hub, days, works):
+    """A day either way is forgiven; beyond the certificate's dates the clock is named."""
+    env = cli_env(hub) | {"LD_PRELOAD": str(BUILD / "tests" / "client" / "libyesterday.so"),
+                          "CLOCK_OFF_S": str(days * 86400),
+                          "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
+    done = subprocess.run(cli_words(hub, "devices"), env=env, capture_output=True, timeout=30, check=False)
+    said = done.stderr.decode()
+    assert done.returncode == (0 if works else 1), said
+    assert works or ("Check this machine's clock" in said and said.count("\n") == 1)
+
+
+def test_no_hub_and_no_key_are_told(tmp_path):
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run([BUILD / "fairlead", "devices"], env=env, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 2 and b"--hub URL" in done.stderr and done.stderr.count(b"\n") == 1
+    words = ["devices", "--hub", "https://127.0.0.1:9", "--token-file", tmp_path / "none"]
+    done = subprocess.run([BUILD / "fairlead", *words], env=env, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1 and b"--token-file" in done.stderr and done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize("words", [

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -222,3 +223,21 @@ def test_up_with_a_taken_port(up, hub):
     said = one.process.stderr.read()
     assert str(hub.port) in said and said.count("\n") == 1
     assert not one.process.stdout.read()
+
+
+def test_up_in_a_folder_that_cannot_be_written(up, tmp_path):
+    (tmp_path / "file").write_text("", encoding="ascii")
+    one = up("--no-client", "--data", str(tmp_path / "file" / "folder"))
+    assert one.process.wait(PATIENCE) == 1
+    said = one.process.stderr.read()
+    assert "cannot be written" in said and "--data" in said and said.count("\n") == 1
+
+
+def test_up_with_a_taken_relay_port(up):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 0))
+        port = taken.getsockname()[1]
+        one = up("--no-client", "--relay-port", str(port))
+        assert one.process.wait(PATIENCE) == 1
+    said = one.process.stderr.read()
+    assert f":{port}" in said and "in use" in said and said.count("\n") == 1

@@ -8,7 +8,6 @@ import { onGo, pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
 import { loadIceServers, warmUp } from './prepare';
-import { unpin } from './signature';
 
 export const sessions = new Store<readonly PeerSession[]>([]);
 
@@ -69,10 +68,7 @@ hub.live(() => {
 onDevice((device, before) => {
 	if (device.online) sessionOf(device.id)?.nudge(before?.online === false);
 });
-onDeviceGone((id) => {
-	unpin(id);
-	sessionOf(id)?.forgotten();
-});
+onDeviceGone((id) => sessionOf(id)?.forgotten());
 // begun with the click, not when the page has been drawn
 onGo((path) => {
 	const page = pageOf(path);

@@ -51,7 +51,8 @@ function pins(box: Box): Record<string, string> {
 	}
 }
 
-/** Remembers the key at first sight. @returns false when another key is known for this device */
+/** Remembers the key at first sight, for good: a device that is enrolled again has a new id, so the same id with another
+ * key is never the same device, whatever the hub says about it having been removed. @returns false when another key is known for this device */
 export function pin(device: string, key: string, box: Box = localStorage): boolean {
 	const known = pins(box);
 	if (Object.hasOwn(known, device)) return known[device] === key;
@@ -61,15 +62,4 @@ export function pin(device: string, key: string, box: Box = localStorage): boole
 		// storage is full or switched off: the key is compared with what the hub says only
 	}
 	return true;
-}
-
-/** After a device was removed, a later one with the same id may have a key of its own. */
-export function unpin(device: string, box: Box = localStorage): void {
-	const known = pins(box);
-	delete known[device];
-	try {
-		box.setItem(PINNED, JSON.stringify(known));
-	} catch {
-		// nothing was remembered either
-	}
 }

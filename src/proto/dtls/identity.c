@@ -60,7 +60,9 @@ static SSL_CTX *make_ctx(EVP_PKEY *key, X509 *cert)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, accept_any);
 	SSL_CTX_set_read_ahead(ctx, 1);
+	/* no newer one either: record.c and the early start are for 1.2 */
 	if (!SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) ||
+	    !SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) ||
 	    !SSL_CTX_set_cipher_list(ctx, CIPHERS) ||
 	    !SSL_CTX_set1_groups_list(ctx, "X25519:P-256") ||
 	    SSL_CTX_set_tlsext_use_srtp(ctx, SRTP_PROFILES) != 0 /* 0 is success here */ ||

@@ -133,7 +133,10 @@ static int write_file(const char *dir, const char *text)
 
 	if (asprintf(&path, "%s/device.json", dir) < 0 || asprintf(&fresh, "%s.new", path) < 0)
 		return -ENOMEM;
-	FL_CLEANUP(fl_closep) int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* what an earlier attempt left, or somebody put there: never written to as it is */
+	if (unlink(fresh) < 0 && errno != ENOENT)
+		return -errno;
+	FL_CLEANUP(fl_closep) int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, len) != (ssize_t)len || fsync(fd) < 0)

@@ -25,6 +25,24 @@ def test_key_file_and_second_start(hub, client):
     assert client.identity == before
 
 
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_key_is_not_written_into_what_lies_there(hub, start_client, tmp_path, what):
+    """A leftover with a wider mode, or a link to elsewhere, beside device.json."""
+    client = start_client(hub, start=False)
+    client.data.mkdir(mode=0o755)
+    fresh, elsewhere = client.data / "device.json.new", tmp_path / "elsewhere"
+    elsewhere.write_text("untouched", encoding="ascii")
+    if what == "link":
+        fresh.symlink_to(elsewhere)
+    else:
+        fresh.touch(mode=0o644)
+    client.start(hub.token())
+    client.said("enrolled hub=")
+    path = client.data / "device.json"
+    assert not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert elsewhere.read_text(encoding="ascii") == "untouched"
+
+
 def test_hub_is_remembered(hub, client):
     client.stop()
     client.hub, url = None, client.hub

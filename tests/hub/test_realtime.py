@@ -219,6 +219,17 @@ def test_too_many_sessions_of_one_console(pair):
     assert failed.value.code == "busy"
 
 
+def test_too_many_sessions_of_one_device(pair):
+    hub, first, device = pair
+    second = hub.console()
+    for i in range(64):
+        connect([first, second][i % 2], device)
+    for console in [first, second]:
+        with pytest.raises(MethodFailed) as failed:
+            connect(console, device)
+        assert failed.value.code == "busy" and "This device has 64" in str(failed.value)
+
+
 def test_more_devices_than_one_message_holds(hub):
     token = hub.token(uses=300)
     devices = [Device(hub, name=f"lab-{i}" + "x" * 240, real=False) for i in range(300)]

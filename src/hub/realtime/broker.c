@@ -353,6 +353,16 @@ static void hold(struct session *s, struct console *c)
 	note_holders(s);
 }
 
+static size_t sessions_of(struct device *d)
+{
+	struct session *s, *next;
+	size_t n = 0;
+
+	list_for_each (s, next, &d->sessions, device_node)
+		n++;
+	return n;
+}
+
 void broker_connect(struct broker *b, struct console *c, const char *call_id, json_t *args)
 {
 	struct device *d = registry_find(b->hub->registry, schema_string(args, "device"));
@@ -371,6 +381,9 @@ void broker_connect(struct broker *b, struct console *c, const char *call_id, js
 	else if (c->n_sessions >= BROKER_PER_CONSOLE)
 		rt_error(c->rt, call_id, "busy", "This console has %d sessions; end one first.",
 			 BROKER_PER_CONSOLE);
+	else if (sessions_of(d) >= BROKER_PER_DEVICE)
+		rt_error(c->rt, call_id, "busy", "This device has %d sessions; end one first.",
+			 BROKER_PER_DEVICE);
 	else {
 		id_make(rng_system(), 15, id, sizeof(id));
 		s = session_make(b, id, d);

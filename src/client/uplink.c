@@ -76,10 +76,11 @@ static void note_tls(struct client *c)
 		 text_printable(shown, sizeof(shown), span_str(issuer)), text ? text : "unknown");
 }
 
-static bool hub_proved(struct client *c, json_t *result)
+/* What the hub says with its key, for this connection only. */
+static bool hub_signed(struct client *c, const char *label, json_t *object)
 {
-	const char *signature = json_string_value(json_object_get(result, "signature"));
-	const char *lines[] = { "fairlead-hub-v1", c->identity.device, c->nonce, c->hub_nonce };
+	const char *signature = json_string_value(json_object_get(object, "signature"));
+	const char *lines[] = { label, c->identity.device, c->nonce, c->hub_nonce };
 
 	return signature &&
 	       sign_check_lines(c->identity.hub_key, lines, ARRAY_LEN(lines), signature);
@@ -99,7 +100,7 @@ static void on_prove(void *arg, json_t *result, const char *error)
 		connect_later(c);
 		return;
 	}
-	if (!hub_proved(c, result)) {
+	if (!hub_signed(c, "fairlead-hub-v1", result)) {
 		snprintf(why, sizeof(why),
 			 "The hub at %.100s has another key than the one this device was enrolled "
 			 "with: it is another hub, or somebody stands in between. Check --hub; if "
@@ -153,8 +154,14 @@ static void take_challenge(struct client *c, json_t *args)
 	}
 }
 
-static void take_forget(struct client *c)
+/* It outlasts this connection, so somebody in between must not be able to say it. */
+static void take_forget(struct client *c, json_t *args)
 {
+	if (!hub_signed(c, "fairlead-forget-v1", args)) {
+		say(c, "Somebody told this device to end who does not have the hub's key; it goes "
+		       "on. Something between this device and the hub changes their messages.");
+		return;
+	}
 	log_error("forgotten",
 		  "reason=\"This device was removed at the hub %s. To bring it back, "
 		  "move %s/device.json away and enrol it with a new token.\"",
@@ -184,7 +191,7 @@ static void on_call(void *arg, const char *target, json_t *args)
 	if (!c->proved)
 		return;
 	if (strcmp(target, "forget") == 0) {
-		take_forget(c);
+		take_forget(c, args);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++)

@@ -2,14 +2,20 @@
 
 import json
 import os
+import queue
+import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 import time
+import types
 
 import pytest
 
+from signalr import tls_socket
 from programs import BUILD, PATIENCE, cli, cli_env, cli_words, wait_for
 
 
@@ -116,6 +122,60 @@ def test_forgotten_device_says_so_and_ends(hub, client):
     assert hub.staff("DELETE", f"/api/devices/{client.id}").status == 204
     assert client.process.wait(PATIENCE) == 1
     assert "was removed at the hub" in client.log
+
+
+class Between:
+    """Somebody in between with a certificate of his own, who hands on everything, and may add to what the hub says."""
+
+    def __init__(self, hub, folder):
+        self.hub, self.more = hub, queue.Queue()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=between", "-keyout", folder / "key", "-out", folder / "cert"],
+                       check=True, capture_output=True)
+        self.context.load_cert_chain(folder / "cert", folder / "key")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.context.wrap_socket(self.listener.accept()[0], server_side=True)
+                with client, tls_socket(self.hub.port) as hub:
+                    self._relay(client, hub)
+            except OSError:
+                if self.listener.fileno() < 0:
+                    return
+
+    def _relay(self, client, hub):
+        """One connection after the other, and all of it in one thread: an SSL object is not for two."""
+        while True:
+            for source in select.select([client, hub], [], [], 0.05)[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                (hub if source is client else client).sendall(data)
+                while source.pending():
+                    (hub if source is client else client).sendall(source.recv(65536))
+            if not self.more.empty():
+                client.sendall(self.more.get())
+
+    def say(self, text):
+        self.more.put(bytes([0x81, len(text)]) + text)
+
+
+def test_somebody_in_between_cannot_end_the_client(hub, start_client, tmp_path):
+    between = Between(hub, tmp_path)
+    client = start_client(types.SimpleNamespace(url=between.url, staff=hub.staff), token=hub.token())
+    client.said("hub-connected")
+    between.say(b'{"type":1,"target":"forget","arguments":[{}]}\x1e')
+    client.said("does not have the hub's key")
+    # the hub's own word still counts, although it came the same way
+    assert client.process.poll() is None and client.online()
+    assert hub.staff("DELETE", f"/api/devices/{client.id}").status == 204
+    assert client.process.wait(PATIENCE) == 1
+    between.listener.close()
 
 
 # ---- fairlead up ----

@@ -5,7 +5,7 @@ import time
 
 import ed25519
 import pytest
-from hub import Device, b64
+from hub import Device, b64, lines, unb64
 from signalr import Closed, MethodFailed
 
 
@@ -106,7 +106,9 @@ def test_forgotten_device(hub):
     device = hub.enrol()
     connection = device.online()
     assert hub.staff("DELETE", f"/api/devices/{device.id}").status == 204
-    assert connection.expect("forget") == {}
+    told = connection.expect("forget")
+    assert ed25519.verify(device.hub_key, lines("fairlead-forget-v1", device.id, device.nonce, device.challenge["nonce"]),
+                          unb64(told["signature"]))
     assert connection.wait_closed() == 1008
     assert console.expect("deviceGone") == {"device": device.id}
     device.connect()

@@ -155,7 +155,7 @@ class Device:
         self.hub, self.name, self.real = hub, name, real
         self.seed = os.urandom(32)
         self.public = ed25519.public_key(self.seed) if real else os.urandom(32)
-        self.id, self.hub_key, self.connection = None, None, None
+        self.id, self.hub_key, self.connection, self.nonce = None, None, None, None
 
     def enrol(self, token, **changes):
         _, token_id, secret, hub_hash = token.split(".")
@@ -183,7 +183,7 @@ class Device:
         return self.connection
 
     def prove(self, sessions=(), seed=None, **changes):
-        mine = b64(os.urandom(32))
+        self.nonce = mine = b64(os.urandom(32))
         signature = ed25519.sign(seed or self.seed, lines("fairlead-device-v1", self.id, self.challenge["nonce"], mine))
         arg = {"device": self.id, "nonce": mine, "signature": b64(signature), "version": "0.1.0",
                "status": self.status(), "sessions": [{"id": s} for s in sessions]} | changes

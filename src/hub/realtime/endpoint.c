@@ -111,6 +111,7 @@ static void call_prove(void *arg, const char *call_id, json_t *args)
 		refuse(e, call_id, "busy", "The hub is out of memory; try again later.");
 		return;
 	}
+	text_copy(e->client_nonce, sizeof(e->client_nonce), schema_string(args, "nonce"));
 	take_over(e, d);
 	if (take_status(e, json_object_get(args, "status"), schema_string(args, "version")) < 0)
 		log_warn("status-not-kept", "device=%s", d->id);
@@ -276,7 +277,11 @@ struct rt *endpoint_make(struct exchange *x, struct stream *stream, void (*on_en
 
 void endpoint_forget(struct endpoint *e)
 {
-	rt_send(e->rt, "forget", json_object());
+	const char *lines[] = { "fairlead-forget-v1", e->device->id, e->client_nonce, e->nonce };
+	char signature[SIGNATURE_TEXT_CAP];
+
+	if (hubkey_sign_lines(e->hub->key, lines, ARRAY_LEN(lines), signature) == 0)
+		rt_send(e->rt, "forget", json_pack("{s:s}", "signature", signature));
 	rt_close(e->rt, WS_CODE_POLICY, "this device was removed");
 	e->device = NULL;
 }

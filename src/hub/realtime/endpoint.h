@@ -12,6 +12,7 @@ struct endpoint {
 	struct rt *rt;
 	struct device *device; /* NULL until it proved its key */
 	char nonce[HUBKEY_TEXT_CAP];
+	char client_nonce[HUBKEY_TEXT_CAP]; /* of Prove */
 	char host[256];
 	char from[ADDR_TEXT_MAX];
 	struct loop_timer prove_timer;

@@ -247,15 +247,6 @@ static void lower_case(struct span s)
 			c[i] = (uint8_t)(c[i] + 32);
 }
 
-static struct span trimmed(struct span s)
-{
-	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-		s = span_of(s.ptr + 1, s.len - 1);
-	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-		s.len--;
-	return s;
-}
-
 static unsigned count_field(const struct http_parser *p, const char *name)
 {
 	unsigned n = 0;
@@ -312,7 +303,7 @@ static enum http_parse parse_head(struct http_parser *p)
 		return http_parser_fail(p, 400, FL_EMALFORMED, "incomplete head");
 	for (size_t i = 0; i < p->field_count; i++) {
 		lower_case(p->fields[i].name);
-		p->fields[i].value = trimmed(p->fields[i].value);
+		p->fields[i].value = http_trimmed(p->fields[i].value);
 	}
 	return check_framing(p);
 }

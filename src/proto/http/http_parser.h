@@ -86,3 +86,6 @@ int http_target_parse(struct span target, struct http_target *out) FL_WARN_UNUSE
 
 /* Host as RFC 9112 §3.2 wants it: a name or address and perhaps a port, nothing else. */
 bool http_host_valid(struct span host);
+
+/* Without the spaces and tabs around it (OWS, RFC 9110, section 5.6.3). */
+struct span http_trimmed(struct span s);

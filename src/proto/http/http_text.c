@@ -4,7 +4,16 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "base/wire.h"
-#include "proto/http/http.h"
+#include "proto/http/http_parser.h"
+
+struct span http_trimmed(struct span s)
+{
+	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+		s = span_of(s.ptr + 1, s.len - 1);
+	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
 
 const char *http_method_name(enum http_method method)
 {
@@ -148,15 +157,6 @@ static struct span next_part(struct span *rest, uint8_t sep)
 	return part;
 }
 
-static struct span trimmed(struct span s)
-{
-	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-		s = span_of(s.ptr + 1, s.len - 1);
-	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-		s.len--;
-	return s;
-}
-
 int http_query_get(struct span query, const char *name, char *out, size_t cap)
 {
 	while (query.len) {
@@ -188,10 +188,10 @@ struct span http_cookie_get(const struct http_headers *headers, const char *name
 		while (rest.len) {
 			struct span value = next_part(&rest, ';');
 			bool has_value = value.len && memchr(value.ptr, '=', value.len);
-			struct span key = trimmed(next_part(&value, '='));
+			struct span key = http_trimmed(next_part(&value, '='));
 
 			if (has_value && span_is(key, name)) {
-				value = unquoted(trimmed(value));
+				value = unquoted(http_trimmed(value));
 				return value.ptr ? value : span_of("", 0);
 			}
 		}
@@ -220,15 +220,15 @@ static int parse_weight(struct span s)
 /* "gzip;q=0.5": the coding's name and its weight; no weight is 1, an unreadable one 0. */
 static struct span parse_choice(struct span item, int *weight)
 {
-	struct span name = trimmed(next_part(&item, ';'));
+	struct span name = http_trimmed(next_part(&item, ';'));
 
 	*weight = 1000;
 	while (item.len) {
-		struct span value = trimmed(next_part(&item, ';'));
-		struct span key = trimmed(next_part(&value, '='));
+		struct span value = http_trimmed(next_part(&item, ';'));
+		struct span key = http_trimmed(next_part(&value, '='));
 
 		if (text_equal_nocase(key, span_str("q")))
-			*weight = FL_MAX(parse_weight(trimmed(value)), 0);
+			*weight = FL_MAX(parse_weight(http_trimmed(value)), 0);
 	}
 	return name;
 }
@@ -293,7 +293,7 @@ bool http_etag_match(struct span if_none_match, const char *etag)
 
 	/* a comma inside a tag cuts it apart: then it matches nothing, which costs a transfer */
 	while (if_none_match.len) {
-		struct span tag = trimmed(next_part(&if_none_match, ','));
+		struct span tag = http_trimmed(next_part(&if_none_match, ','));
 
 		if (span_is(tag, "*") || span_equal(strong_tag(tag), ours))
 			return true;

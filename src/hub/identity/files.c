@@ -110,6 +110,14 @@ static int make_parents(char *path)
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static void not_writable(const char *path, int err, char why[256])
+{
+	snprintf(why, 256,
+		 "the data folder %s is not writable: %s; give another with --data or change "
+		 "its owner",
+		 path, strerror(-err));
+}
+
 int folder_prepare(const char *path, char why[256])
 {
 	char copy[PATH_MAX];
@@ -123,11 +131,7 @@ int folder_prepare(const char *path, char why[256])
 	if (err == 0 && access(path, R_OK | W_OK | X_OK) < 0)
 		err = -errno;
 	if (err < 0)
-		snprintf(why, 256,
-			 "the data folder %s is not writable: %s; give another with --data or "
-			 "change "
-			 "its owner",
-			 path, strerror(-err));
+		not_writable(path, err, why);
 	return err;
 }
 
@@ -149,10 +153,6 @@ int folder_lock(const char *path, char why[256])
 			 "folder with --data",
 			 path);
 	else
-		snprintf(why, 256,
-			 "the data folder %s is not writable: %s; give another with --data or "
-			 "change "
-			 "its owner",
-			 path, strerror(-err));
+		not_writable(path, err, why);
 	return err;
 }

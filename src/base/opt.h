@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/util.h"
@@ -79,3 +80,24 @@ void opt_finish(const struct opt *table, void *target);
 void opt_help(const struct opt_program *program, FILE *out);		/* --help */
 void opt_manual(const struct opt_program *program, FILE *out);		/* roff, man(7) */
 void opt_completion_bash(const struct opt_program *program, FILE *out); /* bash completion */
+
+/* What every program is asked for that is printed instead of starting it. */
+struct opt_asked {
+	bool help, version, manual, completion;
+};
+
+/* The rows of a table whose target has a struct opt_asked at this offset. */
+#define OPT_ASKED(at)                                                                              \
+	OPT_ASKED_ROW(at, help, 'h', "show this help"),                                            \
+		OPT_ASKED_ROW(at, version, 'V', "show the version"),                               \
+		OPT_ASKED_ROW(at, manual, 0, "write the manual page (roff)"),                      \
+		OPT_ASKED_ROW(at, completion, 0, "write the completion for bash")
+#define OPT_ASKED_ROW(at, what, letter, text)                                                      \
+	{                                                                                          \
+#what, letter, OPT_FLAG, (at) + offsetof(struct opt_asked, what), NULL, text,      \
+			.cli_only = true                                                           \
+	}
+
+bool opt_is_asked(const struct opt_asked *asked); /* for any of them */
+/* Prints what was asked for, the first of them; false when there was nothing. */
+bool opt_print_asked(const struct opt_program *program, const struct opt_asked *asked, FILE *out);

@@ -146,11 +146,47 @@ static void test_texts(void **state)
 	free(text);
 }
 
+static void test_asked(void **state)
+{
+	static const struct opt asked_table[] = { OPT_ASKED(0), { NULL } };
+	static const struct opt_program program = { "fairlead x", "does x", "fairlead x", NULL,
+						    asked_table };
+	static const struct {
+		char *flag;
+		const char *shows;
+	} cases[] = {
+		{ "--help", "fairlead x: does x\n" },
+		{ "-V", "fairlead x " FAIRLEAD_VERSION "\n" },
+		{ "--manual", ".TH fairlead-x 1\n.SH NAME\nfairlead-x \\- does x\n" },
+		{ "--completion", "--help --version --manual --completion" },
+	};
+	struct opt_asked asked = { 0 };
+	struct opt_error error;
+
+	assert_false(opt_print_asked(&program, &asked, stdout));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *argv[] = { "x", cases[i].flag, NULL }, *text = NULL;
+		size_t len;
+		int first;
+		FILE *f = open_memstream(&text, &len);
+
+		asked = (struct opt_asked){ 0 };
+		assert_int_equal(
+			opt_parse_args(asked_table, &asked, 2, argv, false, &first, &error), 0);
+		assert_true(opt_is_asked(&asked));
+		assert_true(opt_print_asked(&program, &asked, f));
+		fclose(f);
+		assert_non_null(strstr(text, cases[i].shows));
+		free(text);
+	}
+	assert_true(opt_parse_text(asked_table, &asked, "x.conf", "help = yes\n", 11, &error) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_args), TEST(test_stop_at_arg), TEST(test_bad_args),
-		TEST(test_file), TEST(test_texts),
+		TEST(test_file), TEST(test_texts),	 TEST(test_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,10 +82,13 @@ static void put_roff(FILE *out, const char *text)
 
 void opt_manual(const struct opt_program *program, FILE *out)
 {
-	char head[128];
+	char head[128], name[64];
 
-	fprintf(out, ".TH %s 1\n.SH NAME\n%s \\- %s\n.SH SYNOPSIS\n", program->name, program->name,
-		program->summary);
+	/* the page of "fairlead connect" is called fairlead-connect */
+	snprintf(name, sizeof(name), "%s", program->name);
+	for (char *c = strchr(name, ' '); c; c = strchr(c, ' '))
+		*c = '-';
+	fprintf(out, ".TH %s 1\n.SH NAME\n%s \\- %s\n.SH SYNOPSIS\n", name, name, program->summary);
 	put_roff(out, program->usage);
 	fprintf(out, "\n.SH DESCRIPTION\n");
 	put_roff(out, program->about ? program->about : program->summary);
@@ -116,4 +119,22 @@ void opt_completion_bash(const struct opt_program *program, FILE *out)
 		fprintf(out, "--%s%s", o->name, o[1].name ? " " : "");
 	fprintf(out, "\" -- \"$cur\"))\n}\ncomplete -o default -F _%s %s\n", function,
 		program->name);
+}
+
+bool opt_is_asked(const struct opt_asked *asked)
+{
+	return asked->help || asked->version || asked->manual || asked->completion;
+}
+
+bool opt_print_asked(const struct opt_program *program, const struct opt_asked *asked, FILE *out)
+{
+	if (asked->help)
+		opt_help(program, out);
+	else if (asked->version)
+		fprintf(out, "%s %s\n", program->name, FAIRLEAD_VERSION);
+	else if (asked->manual)
+		opt_manual(program, out);
+	else if (asked->completion)
+		opt_completion_bash(program, out);
+	return opt_is_asked(asked);
 }

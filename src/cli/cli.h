@@ -20,7 +20,8 @@
 
 struct cli_common {
 	char *hub, *token_file, *ca;
-	bool json, help, manual, completion;
+	bool json;
+	struct opt_asked asked;
 };
 
 /* The rows that every command has. Its options' struct begins with a struct cli_common. */
@@ -47,13 +48,7 @@ struct cli_common {
 		"json", 0, OPT_FLAG, CLI_COMMON(json), NULL, "write JSON for programs"             \
 	}
 
-#define CLI_HELP_OPTIONS                                                                             \
-	{ "help", 'h', OPT_FLAG, CLI_COMMON(help), NULL, "show this help" },                         \
-		{ "manual", 0, OPT_FLAG, CLI_COMMON(manual), NULL, "write the manual page (roff)" }, \
-	{                                                                                            \
-		"completion", 0, OPT_FLAG, CLI_COMMON(completion), NULL,                             \
-			"write the completion for bash"                                              \
-	}
+#define CLI_HELP_OPTIONS OPT_ASKED(CLI_COMMON(asked))
 
 struct cli_command {
 	const char *name;
@@ -62,6 +57,9 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_up, cli_devices, cli_connect, cli_route;
+
+/* Writes the completion of bash for all commands. */
+void cli_completion(void);
 
 /* "fairlead: …" on stderr, with a line break. */
 void cli_say(const char *fmt, ...) FL_PRINTF(1, 2);

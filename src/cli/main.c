@@ -28,7 +28,7 @@ static const struct cli_command *find(const char *name)
 }
 
 /* The commands' names; each command completes its own options. */
-static void completion(void)
+void cli_completion(void)
 {
 	printf("_fairlead()\n{\n\tlocal words=\"");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (strcmp(word, "--completion") == 0) {
-		completion();
+		cli_completion();
 		return 0;
 	}
 	if (*word)

@@ -45,13 +45,10 @@ int cli_parse(const struct opt_program *program, void *target, struct cli_common
 		cli_say("%s\nTry fairlead %s --help.", error.text, argv[0]);
 		return CLI_USAGE;
 	}
-	if (common->help)
-		opt_help(program, stdout);
-	else if (common->manual)
-		opt_manual(program, stdout);
-	else if (common->completion)
-		opt_completion_bash(program, stdout);
-	else
+	/* bash completes the name of a program, so there is one for all commands */
+	if (common->asked.completion)
+		cli_completion();
+	else if (!opt_print_asked(program, &common->asked, stdout))
 		return -1;
 	return 0;
 }

@@ -18,7 +18,7 @@
 
 struct options {
 	char *hub, *enrol, *enrol_file, *data, *modules, *proxy;
-	bool help, version, manual, completion;
+	struct opt_asked asked;
 };
 
 static int parse_proxy(void *target, const struct opt *opt, const char *value, char why[128])
@@ -50,14 +50,7 @@ static const struct opt table[] = {
 	  "were installed" },
 	{ "proxy", 0, OPT_CUSTOM, offsetof(struct options, proxy), "auto|none",
 	  "the way out to the hub; this version connects directly", .parse = parse_proxy },
-	{ "help", 'h', OPT_FLAG, offsetof(struct options, help), NULL, "show this help",
-	  .cli_only = true },
-	{ "version", 0, OPT_FLAG, offsetof(struct options, version), NULL, "show the version",
-	  .cli_only = true },
-	{ "manual", 0, OPT_FLAG, offsetof(struct options, manual), NULL,
-	  "write the manual page (roff)", .cli_only = true },
-	{ "completion", 0, OPT_FLAG, offsetof(struct options, completion), NULL,
-	  "write the completion for bash", .cli_only = true },
+	OPT_ASKED(offsetof(struct options, asked)),
 	{ NULL },
 };
 
@@ -76,22 +69,6 @@ static int usage_error(const char *text)
 {
 	fprintf(stderr, "fairlead-client: %s\nTry fairlead-client --help.\n", text);
 	return 2;
-}
-
-/* True: something was printed and there is nothing else to do. */
-static bool print_only(const struct options *o)
-{
-	if (o->help)
-		opt_help(&program, stdout);
-	else if (o->version)
-		printf("fairlead-client %s\n", FAIRLEAD_VERSION);
-	else if (o->manual)
-		opt_manual(&program, stdout);
-	else if (o->completion)
-		opt_completion_bash(&program, stdout);
-	else
-		return false;
-	return true;
 }
 
 static void modules_folder(const struct options *o, char *dst, size_t cap)
@@ -270,7 +247,7 @@ int main(int argc, char **argv)
 		return 1;
 	if (opt_parse_args(table, &o, argc, argv, false, &first, &error) < 0)
 		status = usage_error(error.text);
-	else if (print_only(&o))
+	else if (opt_print_asked(&program, &o.asked, stdout))
 		status = 0;
 	else if (first < argc)
 		status = usage_error("there is an argument that belongs to no option.");

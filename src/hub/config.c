@@ -38,12 +38,7 @@ static const struct opt options[] = {
 	  .cli_only = true },
 	{ "log", 0, OPT_CHOICE, FIELD(log_level), "LEVEL", "Least level that is logged", "info",
 	  .choices = log_levels },
-	{ "help", 'h', OPT_FLAG, FIELD(help), .help = "Show this text", .cli_only = true },
-	{ "version", 'V', OPT_FLAG, FIELD(version), .help = "Show the version", .cli_only = true },
-	{ "manual", 0, OPT_FLAG, FIELD(manual), .help = "Write the manual page (roff)",
-	  .cli_only = true },
-	{ "completion", 0, OPT_FLAG, FIELD(completion), .help = "Write bash completion",
-	  .cli_only = true },
+	OPT_ASKED(FIELD(asked)),
 	{ 0 },
 };
 
@@ -201,7 +196,7 @@ int hub_config_load(struct hub_config *c, int argc, char **argv, struct opt_erro
 	if (err < 0)
 		return fail(error, "%s", "out of memory");
 	err = opt_parse_args(options, c, argc, argv, false, &first, error);
-	if (err < 0 || c->help || c->version || c->manual || c->completion)
+	if (err < 0 || opt_is_asked(&c->asked))
 		return err;
 	if (first < argc)
 		return fail(error, "\"%s\" is not an option; see fairlead-hub --help", argv[first]);

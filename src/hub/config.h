@@ -7,7 +7,7 @@
 #define CONFIG_LISTEN_MAX 8
 
 struct hub_config {
-	bool help, version, manual, completion;
+	struct opt_asked asked;
 	bool sign_in_link;
 	char *config_file;
 	char *data;

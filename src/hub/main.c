@@ -263,17 +263,7 @@ int main(int argc, char **argv)
 	p->hub.config = &p->config;
 	if (hub_config_load(&p->config, argc, argv, &error) < 0) {
 		die(error.text, 2);
-	} else if (p->config.help) {
-		opt_help(&hub_program, stdout);
-		status = 0;
-	} else if (p->config.manual) {
-		opt_manual(&hub_program, stdout);
-		status = 0;
-	} else if (p->config.completion) {
-		opt_completion_bash(&hub_program, stdout);
-		status = 0;
-	} else if (p->config.version) {
-		puts("fairlead-hub " FAIRLEAD_VERSION);
+	} else if (opt_print_asked(&hub_program, &p->config.asked, stdout)) {
 		status = 0;
 	} else {
 		if (!getenv("FAIRLEAD_LOG"))

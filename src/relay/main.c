@@ -11,7 +11,7 @@
 struct options {
 	struct opt_list listen;
 	char *realm, *config;
-	bool help, version, manual, completion;
+	struct opt_asked asked;
 };
 
 /* "udp:ADDR:PORT"; without a transport it is UDP. */
@@ -43,14 +43,7 @@ static const struct opt table[] = {
 	  .help = "The realm told to clients that must authenticate.", .initial = "fairlead" },
 	{ "config", 'c', OPT_STRING, offsetof(struct options, config), .arg = "FILE",
 	  .help = "Reads options from a file first.", .cli_only = true },
-	{ "help", 'h', OPT_FLAG, offsetof(struct options, help), .help = "Prints this text.",
-	  .cli_only = true },
-	{ "version", 'V', OPT_FLAG, offsetof(struct options, version),
-	  .help = "Prints the version.", .cli_only = true },
-	{ "manual", 0, OPT_FLAG, offsetof(struct options, manual),
-	  .help = "Prints the manual page.", .cli_only = true },
-	{ "completion", 0, OPT_FLAG, offsetof(struct options, completion),
-	  .help = "Prints a bash completion.", .cli_only = true },
+	OPT_ASKED(offsetof(struct options, asked)),
 	{ 0 },
 };
 
@@ -88,22 +81,6 @@ static int read_options(struct options *o, int argc, char **argv, struct opt_err
 		err = opt_parse_args(table, o, argc, argv, false, &first, error);
 	opt_finish(table, &probe);
 	return err;
-}
-
-/* True: something was printed and there is nothing else to do. */
-static bool print_only(const struct options *o)
-{
-	if (o->help)
-		opt_help(&program, stdout);
-	else if (o->version)
-		printf("fairlead-relay %s\n", FAIRLEAD_VERSION);
-	else if (o->manual)
-		opt_manual(&program, stdout);
-	else if (o->completion)
-		opt_completion_bash(&program, stdout);
-	else
-		return false;
-	return true;
 }
 
 /* 0, or the exit status after a sentence that says what is wrong. */
@@ -191,7 +168,7 @@ int main(int argc, char **argv)
 		return usage_error(error.text);
 	}
 	log_open("fairlead-relay");
-	status = print_only(&o) ? 0 : run(&o);
+	status = opt_print_asked(&program, &o.asked, stdout) ? 0 : run(&o);
 	opt_finish(table, &o);
 	return status;
 }

@@ -214,6 +214,11 @@ def test_help_in_every_form(hub, words):
     done = subprocess.run([cli_words(hub, "x")[0], *words], env=cli_env(hub), capture_output=True, timeout=30,
                           check=False)
     assert done.returncode == 0 and len(done.stdout) > 10 and not done.stderr
+    if words[-1] == "--completion":
+        check = "complete -p fairlead; declare -F _fairlead >/dev/null"
+        assert subprocess.run(["bash", "-ec", f"{done.stdout.decode()}\n{check}"], timeout=30, check=False).returncode == 0
+    if words[-1] == "--manual":
+        assert done.stdout.startswith(f".TH fairlead-{words[0]} 1\n".encode())
 
 
 def test_seventeenth_session_is_refused(hub, client):

@@ -276,6 +276,13 @@ static void test_utf8(void **state)
 	assert_string_equal(
 		text_printable(safe, sizeof(safe), span_str("a\nb\xe2\x80\xae\xff\xc3\xa9\\")),
 		"a\\x0ab\\xe2\\x80\\xae\\xff\xc3\xa9\\x5c");
+	/* a name that looks like another's: zero width, right-to-left mark, soft hyphen, tag */
+	assert_string_equal(
+		text_printable(safe, sizeof(safe), span_str("a\xe2\x80\x8b\xe2\x80\x8f\xc2\xad")),
+		"a\\xe2\\x80\\x8b\\xe2\\x80\\x8f\\xc2\\xad");
+	assert_string_equal(
+		text_printable(safe, sizeof(safe), span_str("\xf3\xa0\x81\xa1\xf0\x9f\x98\x80")),
+		"\\xf3\\xa0\\x81\\xa1\xf0\x9f\x98\x80");
 	assert_string_equal(text_printable(safe, 6, span_str("abcdefgh")), "abcde");
 	assert_string_equal(text_printable(safe, 5, span_str("ab\xc3\xa9\xc3\xa9")), "ab\xc3\xa9");
 }

@@ -205,22 +205,38 @@ bool text_equal_nocase(struct span a, struct span b)
 	return true;
 }
 
+/* What has no glyph of its own, or reorders what stands around it; the console has the same list.
+ */
+static bool hidden(uint32_t c)
+{
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {
+		{ 0x00, 0x1f },	      { 0x7f, 0x9f },	  { 0xad, 0xad },     { 0x34f, 0x34f },
+		{ 0x61c, 0x61c },     { 0x115f, 0x1160 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180f },
+		{ 0x200b, 0x200f },   { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0x3164, 0x3164 },
+		{ 0xfe00, 0xfe0f },   { 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb },
+		{ 0xe0000, 0xe0fff },
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+		if (c >= ranges[i].first && c <= ranges[i].last)
+			return true;
+	return false;
+}
+
 /* Length of the valid, harmless character at the front; 0 when it must be escaped. */
 static size_t plain_char(struct span s)
 {
 	size_t n = s.ptr[0] < 0x80 ? 1 : s.ptr[0] < 0xe0 ? 2 : s.ptr[0] < 0xf0 ? 3 : 4;
+	uint32_t c;
 
-	if (s.ptr[0] < 0x20 || s.ptr[0] == 0x7f || s.ptr[0] == '\\')
+	if (s.ptr[0] == '\\' || n > s.len || !text_utf8_valid(span_of(s.ptr, n)))
 		return 0;
-	if (n > s.len || !text_utf8_valid(span_of(s.ptr, n)))
-		return 0;
-	if (n == 2 && s.ptr[0] == 0xc2 && s.ptr[1] < 0xa0)
-		return 0; /* C1 controls */
-	if (n == 3 && s.ptr[0] == 0xe2 && s.ptr[1] == 0x80 && s.ptr[2] >= 0xa8 && s.ptr[2] <= 0xae)
-		return 0; /* line separators, bidi embedding and override */
-	if (n == 3 && s.ptr[0] == 0xe2 && s.ptr[1] == 0x81 && s.ptr[2] >= 0xa6 && s.ptr[2] <= 0xa9)
-		return 0; /* bidi isolates */
-	return n;
+	c = n == 1 ? s.ptr[0] : s.ptr[0] & (0x7fU >> n);
+	for (size_t i = 1; i < n; i++)
+		c = c << 6 | (s.ptr[i] & 0x3f);
+	return hidden(c) ? 0 : n;
 }
 
 char *text_printable(char *dst, size_t cap, struct span src)

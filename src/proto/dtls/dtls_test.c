@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/pktq.h"
 #include "base/rng.h"
+#include "base/wire.h"
 #include "proto/dtls/dtls.h"
 #include "vclock.h"
 
@@ -297,6 +298,51 @@ static void test_hostile_records(void **state)
 	pair_finish(&p);
 }
 
+/* Whoever knows the port can send these once the handshake is over: they end and change nothing. */
+static void test_forged_handshake_after_connect(void **state)
+{
+	static const struct {
+		uint8_t type, body[14], len;
+	} forged[] = {
+		{ 20, { 1 }, 1 },				  /* ChangeCipherSpec */
+		{ 21, { 2, 40 }, 2 },				  /* fatal: handshake_failure */
+		{ 21, { 1, 0 }, 2 },				  /* close_notify */
+		{ 22, { 0 }, 12 },				  /* HelloRequest */
+		{ 22, { 1, 0, 0, 2, [11] = 2, 0xfe, 0xfd }, 14 }, /* ClientHello, cut */
+		{ 22, { 20, [5] = 3, [8] = 0xff }, 12 }, /* Finished, impossible fragment */
+	};
+	struct pair p;
+
+	pair_init(&p);
+	know(&p, 0);
+	know(&p, 1);
+	assert_int_equal(dtls_start(p.side[0].d, vclock_now()), 0);
+	run(&p, 300000);
+	for (int side = 0; side < 2; side++)
+		for (size_t i = 0; i < ARRAY_LEN(forged) * 3 * 2; i++) {
+			size_t n = i / 6;
+			uint8_t record[64];
+			struct writer w = writer_of(record, sizeof(record));
+
+			writer_u8(&w, forged[n].type);
+			writer_u16(&w, 0xfefd);
+			writer_u64(&w, (uint64_t)(i % 3) << 48 | (i / 3 % 2 ? 5000 : 3));
+			writer_u16(&w, forged[n].len);
+			writer_bytes(&w, forged[n].body, forged[n].len);
+			assert_int_equal(dtls_input(p.side[side].d, vclock_now(), writer_span(&w)),
+					 0);
+		}
+	run(&p, 300000);
+	assert_int_equal(dtls_send(p.side[0].d, span_str("still here")), 0);
+	assert_int_equal(dtls_send(p.side[1].d, span_str("and here")), 0);
+	run(&p, 300000);
+	for (int side = 0; side < 2; side++) {
+		assert_int_equal(p.side[side].n_failed + p.side[side].n_closed, 0);
+		assert_int_equal(p.side[side].n_data, 1);
+	}
+	pair_finish(&p);
+}
+
 static void test_no_answer(void **state)
 {
 	struct pair p;
@@ -344,6 +390,7 @@ int main(void)
 		TEST(test_late_fingerprint),
 		TEST(test_wrong_fingerprint),
 		TEST(test_hostile_records),
+		TEST(test_forged_handshake_after_connect),
 		TEST(test_no_answer),
 		TEST(test_fingerprint_text),
 	};

@@ -41,6 +41,7 @@ bool text_equal_nocase(struct span a, struct span b);
 
 /*
  * For showing or logging bytes from outside: control characters, invalid UTF-8 and what is
- * invisible or reorders its surroundings (zero width, bidi) become "\xNN". Cuts to fit; always terminated; returns dst.
+ * invisible or reorders its surroundings (zero width, bidi) become "\xNN". Cuts to fit; always
+ * terminated; returns dst.
  */
 char *text_printable(char *dst, size_t cap, struct span src);

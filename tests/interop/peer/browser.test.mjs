@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { BrowserSide, connect, NativeSide, openPage, restart } from './browser.mjs';
 
 const name = process.env.FAIRLEAD_BROWSER ?? 'chromium';
-const count = Number(process.env.FAIRLEAD_COUNT ?? 3);
+const count = Number(process.env.FAIRLEAD_COUNT ?? 100);
 let opened, browser, native;
 
 before(async () => {
@@ -41,7 +41,9 @@ for (const browserOffers of [true, false]) {
 			await closed;
 		}
 		times.sort((a, b) => a - b);
-		t.diagnostic(`median ${times[count >> 1].toFixed(0)} ms, slowest ${times[count - 1].toFixed(0)} ms, ${times.filter((x) => x >= 1000).length} took a second or more`);
+		t.diagnostic(`median ${times[count >> 1].toFixed(0)} ms, slowest ${times[count - 1].toFixed(0)} ms`);
+		// what is lost at the start and repeated only after a second would show here
+		assert.deepEqual(times.filter((ms) => ms >= 1000), [], 'connects that took a second or more');
 	});
 }
 

@@ -64,6 +64,8 @@ void uplink_stop(struct client *c);
 /* Calls a method if the hub is there; object is taken over. What is lost while it is away is made
  * good by Prove, which names the running sessions. */
 void uplink_call(struct client *c, const char *method, json_t *object);
+/* The clocks differ by more than CLIENT_CLOCK_TOLERANCE_S, as far as is known. */
+bool uplink_clock_is_off(const struct client *c);
 int64_t uplink_hub_seconds(const struct client *c); /* Unix seconds by the hub's clock */
 
 /* ---- status.c ---- */

@@ -78,9 +78,13 @@ json_t *status_json(const struct client *c)
 	os_release(os, version);
 	own_address(address);
 	const char *display = getenv("DISPLAY");
-	return json_pack("{s:o, s:{s:o, s:o, s:o}, s:o, s:s, s:o, s:b}", "name",
-			 shown(*host ? host : "unnamed"), "platform", "os", shown(os), "version",
-			 shown(*version ? version : u.release), "arch", shown(u.machine), "user",
-			 pw ? shown(pw->pw_name) : json_null(), "address", address, "modules",
-			 modules, "display", display && *display);
+	json_t *status = json_pack("{s:o, s:{s:o, s:o, s:o}, s:o, s:s, s:o, s:b}", "name",
+				   shown(*host ? host : "unnamed"), "platform", "os", shown(os),
+				   "version", shown(*version ? version : u.release), "arch",
+				   shown(u.machine), "user", pw ? shown(pw->pw_name) : json_null(),
+				   "address", address, "modules", modules, "display",
+				   display && *display);
+	if (status && uplink_clock_is_off(c))
+		json_object_set_new(status, "clockOff", json_integer(-c->clock_ahead_s / 60));
+	return status;
 }

@@ -40,6 +40,14 @@ static void connect_later(struct client *c)
 	loop_timer_after(&c->retry, backoff_next(&c->backoff, loop_now(c->loop), rng_system()));
 }
 
+static void on_status(void *arg);
+
+bool uplink_clock_is_off(const struct client *c)
+{
+	return c->clock_ahead_s > CLIENT_CLOCK_TOLERANCE_S ||
+	       c->clock_ahead_s < -CLIENT_CLOCK_TOLERANCE_S;
+}
+
 /* The clocks are compared at every sign-in; a large difference is said once. */
 static void compare_clocks(struct client *c, json_t *time)
 {
@@ -50,7 +58,7 @@ static void compare_clocks(struct client *c, json_t *time)
 		return;
 	c->clock_ahead_s = ms / 1000 - ours;
 	int64_t off = c->clock_ahead_s < 0 ? -c->clock_ahead_s : c->clock_ahead_s;
-	if (off <= CLIENT_CLOCK_TOLERANCE_S) {
+	if (!uplink_clock_is_off(c)) {
 		c->clock_told = false;
 	} else if (!c->clock_told) {
 		c->clock_told = true;
@@ -118,7 +126,7 @@ static void on_prove(void *arg, json_t *result, const char *error)
 	json_decref(c->ice_servers);
 	c->ice_servers = json_incref(json_object_get(result, "iceServers"));
 	loop_timer_stop(&c->retry);
-	loop_timer_after(&c->status_timer, STATUS_US);
+	on_status(c); /* the clock may be news */
 	loop_timer_after(&c->trim, USEC_PER_SEC);
 	log_info("hub-connected", "hub=%s device=%s", c->url.base, c->identity.device);
 	sessions_report(c);

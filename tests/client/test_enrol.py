@@ -203,5 +203,6 @@ def test_clock_off_by_a_day(hub, start_client, tmp_path):
     assert client.log.count("clock-off") == 1
     assert "1440 minutes behind" in client.log or "1439 minutes behind" in client.log
     wait_for(client.online)
+    wait_for(lambda: hub.staff("GET", "/api/devices").json["devices"][0].get("clockOff") in (-1440, -1439))
     done = cli(hub, "connect", client.id, "echo", "works")
     assert done.stdout == b"works\n", done.stderr

@@ -138,6 +138,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m\x7f"
 @pytest.mark.parametrize("changes", [
     {"name": ""}, {"name": "a" * 256}, {"name": None}, {"platform": {"os": "a" * 256, "version": "", "arch": ""}},
     {"user": 5}, {"address": ["x"]}, {"modules": "terminal"}, {"modules": ["m"] * 33}, {"modules": [""]}, {"display": 1},
+    {"clockOff": "day"}, {"clockOff": 1 << 40},
 ])
 def test_status_is_checked(served, changes):
     device = served.enrol()

@@ -159,6 +159,11 @@ const struct schema message_status[] = {
 	{ TEXT("address", 0, SCHEMA_TEXT_MAX) },
 	{ MODULES },
 	{ .name = "display", .kind = SCHEMA_BOOL },
+	{ .name = "clockOff",
+	  .kind = SCHEMA_INTEGER,
+	  .optional = true,
+	  .min = -MESSAGE_CLOCK_OFF_MAX,
+	  .max = MESSAGE_CLOCK_OFF_MAX },
 	END,
 };
 

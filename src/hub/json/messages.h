@@ -5,6 +5,7 @@
 
 #define MESSAGE_SDP_MAX (32 * 1024)
 #define MESSAGE_CANDIDATE_MAX 1024
+#define MESSAGE_CLOCK_OFF_MAX INT64_C(5000000000) /* minutes: any two dates of four-digit years */
 #define MESSAGE_FINGERPRINT_MAX 128 /* "sha-256 " and 32 bytes in hex with colons are 103 */
 #define MESSAGE_MODULES_MAX 32
 #define MESSAGE_TRIED_MAX 100

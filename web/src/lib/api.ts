@@ -19,6 +19,8 @@ export interface Device {
 	modules: string[];
 	display: boolean;
 	enrolled: number;
+	/** minutes by which its clock is ahead of the hub's; missing while they agree */
+	clockOff?: number;
 }
 export interface Candidate {
 	type: 'host' | 'srflx' | 'prflx' | 'relay';

@@ -26,6 +26,7 @@ export function About({ device, session }: { device: Device; session: PeerSessio
 	];
 	if (!device.online && device.lastSeen > 0)
 		facts.push([t.device.factSeen, <Time at={device.lastSeen}>{moment(device.lastSeen)}</Time>, 'num']);
+	if (device.clockOff) facts.push([t.device.factClock, t.device.clockOff(device.clockOff)]);
 	return (
 		<>
 			<section className={s.sec} aria-labelledby="facts">

@@ -120,6 +120,8 @@ export const en = {
 		factClient: 'Client',
 		factEnrolled: 'Enrolled',
 		factSeen: 'Last seen',
+		factClock: 'Clock',
+		clockOff: (minutes: number) => `${n(Math.abs(minutes))} minutes ${minutes < 0 ? 'behind' : 'ahead of'} the hub’s. Set it.`,
 		factKey: 'Key',
 		today: 'Today',
 		todayAll: 'All',

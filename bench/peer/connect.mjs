@@ -54,20 +54,23 @@ async function withNative(browser, native, browserOffers) {
 
 async function chromiumWithItself(a, b) {
 	const l = await link();
-	const later = (fn) => (oneWay ? setTimeout(fn, oneWay) : fn());
-	let ms = null;
+	let ms = null, over = false;
+	// what is still under way when the channel opened has no page to go to any more
+	const now = (fn) => { if (!over) fn().catch(() => {}); };
+	const later = (fn) => (oneWay ? setTimeout(() => now(fn), oneWay) : now(fn));
 
 	await Promise.all([a.start(), b.start()]);
 	const pumps = [a, b].map((self, side) => self.pump((m) => {
 		const other = side ? a : b;
-		if (m.offer) later(() => { void other.answer(l.from(side, m.offer)); });
-		else if (m.answer) later(() => { void other.accept(l.from(side, m.answer)); });
-		else if (m.candidate) { const c = l.from(side, m.candidate); if (c) later(() => { void other.candidate(c); }); }
+		if (m.offer) later(() => other.answer(l.from(side, m.offer)));
+		else if (m.answer) later(() => other.accept(l.from(side, m.answer)));
+		else if (m.candidate) { const c = l.from(side, m.candidate); if (c) later(() => other.candidate(c)); }
 		else if (m.open) { if (!side) ms = m.ms; return false; }
 		return true;
 	}));
 	await a.offer('c');
 	await Promise.all(pumps);
+	over = true;
 	await Promise.all([a.close(), b.close()]);
 	l.stop();
 	return ms;

@@ -30,9 +30,9 @@ struct driver_socket {
 /* A name on its way to an address: a STUN server's, or a candidate's. */
 struct driver_lookup {
 	struct fl_peer *peer;
-	bool used, server, mdns;
-	struct resolve *resolve; /* while the system's resolver is at it */
-	struct ice_candidate candidate;
+	bool used, mdns;
+	struct resolve *resolve; /* a STUN server's name, while the system's resolver is at it */
+	struct ice_candidate candidate; /* one with a .local name, while mdns is at it */
 };
 
 struct fl_peer {

@@ -33,15 +33,10 @@ static void on_resolved(void *arg, int err, const char *why, const struct addr *
 
 	l->resolve = NULL;
 	l->used = false;
-	if (l->server) {
-		if (err == 0)
-			server_found(p, addrs, n);
-		if (--p->n_server_lookups == 0)
-			peer_end_of_locals(p->core, usec_monotonic());
-	} else if (err == 0 && n > 0) {
-		l->candidate.addr = addrs[0]; /* RFC 8839 §5.1: the first */
-		peer_resolved(p->core, usec_monotonic(), &l->candidate);
-	}
+	if (err == 0)
+		server_found(p, addrs, n);
+	if (--p->n_server_lookups == 0)
+		peer_end_of_locals(p->core, usec_monotonic());
 	driver_flush(p);
 }
 
@@ -143,7 +138,10 @@ static void ask_mdns(struct fl_peer *p, struct driver_lookup *l)
 		flush_mdns(p);
 }
 
-/* Candidates that hide their address behind a name. */
+/*
+ * Candidates that hide their address behind a .local name. Any other name is passed over, as
+ * browsers do: the other side could have us ask the site's resolver for whatever it likes.
+ */
 void driver_names_start(struct fl_peer *p)
 {
 	struct ice_candidate c;
@@ -151,14 +149,10 @@ void driver_names_start(struct fl_peer *p)
 	while (peer_next_name(p->core, &c)) {
 		struct driver_lookup *l = free_lookup(p);
 
-		if (!l)
+		if (!l || !mdns_is_name(c.host))
 			continue;
 		*l = (struct driver_lookup){ .peer = p, .candidate = c };
-		if (mdns_is_name(c.host))
-			ask_mdns(p, l);
-		else
-			l->used = resolve_start(p->loop, c.host, c.addr.port, on_resolved, l,
-						&l->resolve) == 0;
+		ask_mdns(p, l);
 	}
 }
 
@@ -207,7 +201,7 @@ int driver_stun_servers(struct fl_peer *p, const struct fl_peer_config *config)
 			continue; /* "turn:…" */
 		if (err < 0 || !l)
 			return err < 0 ? -EINVAL : FL_EQUOTA;
-		*l = (struct driver_lookup){ .peer = p, .used = true, .server = true };
+		*l = (struct driver_lookup){ .peer = p, .used = true };
 		err = resolve_start(p->loop, host, port, on_resolved, l, &l->resolve);
 		if (err < 0) {
 			l->used = false;

@@ -4,7 +4,7 @@ export const loadDevicePage = () => import('../pages/device');
 export const loadTerminal = () => import('../parts/terminal-view');
 
 /** In an idle moment, at the latest after the given time. */
-function whenIdle(what: () => void, latest: number): void {
+export function whenIdle(what: () => void, latest: number): void {
 	if (typeof requestIdleCallback === 'function') requestIdleCallback(what, { timeout: latest });
 	else setTimeout(what, Math.min(latest, 50));
 }

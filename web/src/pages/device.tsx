@@ -64,13 +64,27 @@ function Unknown() {
 }
 
 type Part = 'screen' | 'tools';
+const REST_MS = 300;
+
+/** The picture comes first: what stands around it is drawn after it, or when it takes its time. */
+function useRest(session: PeerSession): boolean {
+	const [rest, setRest] = useState(() => session.state.get().phase !== 'asking' && session.state.get().phase !== 'finding');
+	const { pictured } = useStore(session.state);
+	useEffect(() => {
+		if (rest) return;
+		const timer = setTimeout(() => setRest(true), pictured ? 0 : REST_MS);
+		return () => clearTimeout(timer);
+	}, [rest, pictured]);
+	return rest;
+}
 
 function Page({ device, session }: { device: Device; session: PeerSession }) {
 	const narrow = useMedia('(max-width: 1100px)');
 	const single = useMedia('(max-width: 700px), (max-height: 560px)');
 	const { dock, dockHeight } = useStore(prefs);
 	const [part, setPart] = useState<Part>('screen');
-	const about = <About device={device} session={session} />;
+	const rest = useRest(session);
+	const about = rest && <About device={device} session={session} />;
 	const screen = !single || part === 'screen';
 	const tools = !single || part === 'tools';
 	return (
@@ -98,7 +112,7 @@ function Page({ device, session }: { device: Device; session: PeerSession }) {
 				)}
 				{tools && (
 					<div className={s.dock} style={single ? undefined : { blockSize: dock ? `min(${dockHeight}px, 48vh)` : 39 }}>
-						<Dock session={session} name={device.name} about={narrow ? about : null} full={single} />
+						{rest && <Dock session={session} name={device.name} about={narrow ? about : null} full={single} />}
 					</div>
 				)}
 			</div>

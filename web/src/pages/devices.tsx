@@ -10,7 +10,7 @@ import { useStore } from '../lib/store';
 import { open } from '../lib/overlay';
 import { Heading, Link, Name, Segments, Time } from '../parts/basics';
 import { EnrolCommand } from '../parts/enrol';
-import { warm } from '../session/sessions';
+import { warm, warmAhead } from '../session/sessions';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
 import { moment, time } from '../text/format';
@@ -31,6 +31,9 @@ export default function Devices() {
 	const online = useMemo(() => [...list.devices.values()].filter((d) => d.online).length, [list.devices]);
 	const total = list.devices.size;
 	const loaded = list.asOf > 0;
+	useEffect(() => {
+		if (loaded) warmAhead(deviceList.get().devices.values());
+	}, [loaded]);
 
 	return (
 		<main className={s.page} id="page">

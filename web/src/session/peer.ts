@@ -8,7 +8,7 @@ import { forgetIceServers, take, type Prepared } from './prepare';
 import { RouteWatch, type Figures } from './route-watch';
 import { Screen } from './screen';
 import { hostAddress } from './sdp';
-import { checkAnswer, pin } from './signature';
+import { checkAnswer, deviceKey as importKey, pin } from './signature';
 import { Terminal } from './terminal';
 
 export type Phase = 'idle' | 'asking' | 'finding' | 'connected' | 'rerouting' | 'waiting' | 'ended' | 'failed';
@@ -112,6 +112,7 @@ export class PeerSession {
 		const { session, deviceKey } = granted;
 		this.set({ session });
 		this.deviceKey = deviceKey;
+		importKey(deviceKey).catch(() => {});
 		if (!pin(this.device, deviceKey)) {
 			hub.send('End', { session, reason: 'refused' });
 			return this.fail('key-changed');

@@ -44,7 +44,8 @@ export class Screen {
 	readonly state = new Store<ScreenState>(NOTHING);
 	private channel: RTCDataChannel | null = null;
 	private held = new Map<string, number>();
-	private shown = false;
+	/** a session begins because its page is asked for, so until that is drawn nothing is hidden */
+	private shown = true;
 	private wanted = false;
 	private tries = 0;
 	private timer: ReturnType<typeof setTimeout> | undefined;

@@ -3,11 +3,14 @@ import { account, onSignOut } from '../lib/account';
 import type { Device } from '../lib/api';
 import { deviceNow, onDevice, onDeviceGone } from '../lib/devices';
 import { hub } from '../lib/hub';
-import { preloadDevicePage } from '../lib/pages';
+import { preloadDevicePage, whenIdle } from '../lib/pages';
 import { onGo, pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
 import { loadIceServers, warmUp } from './prepare';
+import { deviceKey } from './signature';
+
+const AHEAD_MS = 500;
 
 export const sessions = new Store<readonly PeerSession[]>([]);
 
@@ -48,7 +51,14 @@ export function endAll(): void {
 /** The pointer or the focus is on this device, so it may be asked for next. */
 export function warm(device: Device): void {
 	preloadDevicePage();
+	deviceKey(device.key).catch(() => {});
 	if (device.online && device.modules.includes('screen') && !sessionOf(device.id)) void warmUp();
+}
+
+/** The list is shown: one of its devices will be asked for, and a quick click comes before pointing has helped. */
+export function warmAhead(devices: Iterable<Device>): void {
+	for (const device of devices)
+		if (device.online && device.modules.includes('screen')) return whenIdle(() => warm(device), AHEAD_MS);
 }
 
 function find(id: string, then: (session: PeerSession) => void): void {

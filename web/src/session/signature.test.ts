@@ -1,6 +1,6 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { fingerprint, fingerprints, hostAddress } from './sdp';
-import { checkAnswer, fromBase64url, pin, signedText } from './signature';
+import { checkAnswer, deviceKey, fromBase64url, pin, signedText } from './signature';
 
 const print = (byte: string) => Array.from({ length: 32 }, () => byte).join(':');
 const sdp = (...prints: string[]) => ['v=0', ...prints.map((p) => `a=fingerprint:sha-256 ${p}`), ''].join('\r\n');
@@ -54,6 +54,17 @@ describe('answer signature', () => {
 		expect(await checkAnswer(await answer({ sdp: sdp(print('BB')) }), sdp(ours), key)).toBe('fingerprint');
 		expect(await checkAnswer(await answer({ sdp: sdp(theirs, print('BB')) }), sdp(ours), key)).toBe('fingerprint');
 		expect(await checkAnswer(await answer({ sdp: 'v=0\r\n' }), sdp(ours), key)).toBe('fingerprint');
+	});
+	it('needs the key imported once, and again after it failed', async () => {
+		const importKey = vi.spyOn(crypto.subtle, 'importKey');
+		const other = base64url(new Uint8Array(32).fill(7).buffer);
+		importKey.mockRejectedValueOnce(new Error('no Ed25519'));
+		await expect(deviceKey(other)).rejects.toThrow('no Ed25519');
+		const ready = await deviceKey(other);
+		expect(await deviceKey(other)).toBe(ready);
+		expect(importKey).toHaveBeenCalledTimes(2);
+		await expect(deviceKey('AAAA')).rejects.toThrow();
+		importKey.mockRestore();
 	});
 	it('reads base64url only', () => {
 		expect(fromBase64url('AQID')).toEqual(new Uint8Array([1, 2, 3]));

@@ -17,6 +17,22 @@ export function signedText(session: string, ours: string, theirs: string): Uint8
 	return new TextEncoder().encode(['fairlead-answer-v1', session, ours, theirs].join('\n')) as Uint8Array<ArrayBuffer>;
 }
 
+const KEYS_MAX = 32;
+const imported = new Map<string, Promise<CryptoKey>>();
+
+/** A device key ready for use. Importing it takes a turn of a busy browser, so this is called ahead of the answer. */
+export function deviceKey(key: string): Promise<CryptoKey> {
+	const known = imported.get(key);
+	if (known) return known;
+	const raw = fromBase64url(key);
+	if (raw?.length !== 32) return Promise.reject(new Error('not a key'));
+	const made = (async () => crypto.subtle.importKey('raw', raw, { name: 'Ed25519' }, false, ['verify']))();
+	made.catch(() => imported.delete(key));
+	if (imported.size >= KEYS_MAX) imported.clear();
+	imported.set(key, made);
+	return made;
+}
+
 /** null when the answer is genuine, otherwise why it is not. @param key device key, base64url */
 export async function checkAnswer(
 	answer: { session: string; sdp: string; fingerprint: string; signature: string },
@@ -27,17 +43,16 @@ export async function checkAnswer(
 	const theirs = fingerprint(answer.fingerprint);
 	const carried = fingerprints(answer.sdp);
 	if (!theirs || ours?.length !== 1 || carried?.length !== 1 || carried[0] !== theirs) return 'fingerprint';
-	const raw = fromBase64url(key);
 	const signature = fromBase64url(answer.signature);
-	if (raw?.length !== 32 || signature?.length !== 64) return 'signature';
-	let imported: CryptoKey;
+	if (fromBase64url(key)?.length !== 32 || signature?.length !== 64) return 'signature';
+	let ready: CryptoKey;
 	try {
-		imported = await crypto.subtle.importKey('raw', raw, { name: 'Ed25519' }, false, ['verify']);
+		ready = await deviceKey(key);
 	} catch {
 		return 'no-ed25519';
 	}
 	const text = signedText(answer.session, ours[0]!, theirs);
-	return (await crypto.subtle.verify({ name: 'Ed25519' }, imported, signature, text)) ? null : 'signature';
+	return (await crypto.subtle.verify({ name: 'Ed25519' }, ready, signature, text)) ? null : 'signature';
 }
 
 type Box = Pick<Storage, 'getItem' | 'setItem'>;

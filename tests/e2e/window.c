@@ -70,6 +70,8 @@ int main(void)
 			XEvent e;
 
 			XNextEvent(d, &e);
+			if (e.type == MappingNotify)
+				XRefreshKeyboardMapping(&e.xmapping);
 			tell(&e);
 		}
 	}

@@ -46,7 +46,9 @@ export class Child {
 				throw new Error(`${this.process.spawnfile} ended: ${this.errors.slice(-5).join(' | ')}`);
 			return found;
 		};
-		return until(`a line ${pattern} of ${this.process.spawnfile}`, look, ms);
+		return until(`a line ${pattern} of ${this.process.spawnfile}`, look, ms).catch((error) => {
+			throw new Error(`${error.message}; it said: ${this.lines.slice(-8).join(' | ')}`);
+		});
 	}
 
 	say(text) {

@@ -3,6 +3,7 @@
  * from standard input, and tells every "click BUTTON X Y" and "key NAME" that reaches it on
  * standard output.
  */
+#include <X11/XKBlib.h>
 #include <X11/Xlib.h>
 #include <X11/Xutil.h>
 #include <X11/keysym.h>
@@ -52,6 +53,9 @@ int main(void)
 	XSync(d, False);
 	XSetInputFocus(d, w, RevertToParent, CurrentTime);
 	fill(d, w, 0x203040);
+	/* Xlib loads the keyboard map with the first key it looks up, and misses a change just then
+	 */
+	(void)XkbKeycodeToKeysym(d, 38, 0, 0);
 	printf("ready\n");
 	fflush(stdout);
 	setvbuf(stdin, NULL, _IONBF, 0);

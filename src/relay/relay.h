@@ -1,18 +1,44 @@
 /*
- * The relay as a running thing: its sockets on a loop, and what came in as counters. Nothing that a
- * stranger sends is logged as it comes; what was dropped is told in one line a minute at most.
+ * The relay as a running thing: workers, one thread and one loop each, that share nothing but what
+ * is immutable (settings), counted (quotas) or locked for a moment (relayed ports, hand-overs). The
+ * control thread, whose loop is given here, starts and ends them and asks them for figures.
  */
 #pragma once
 
-#include "base/addr.h"
 #include "io/loop.h"
-
-#define RELAY_LISTENERS_MAX 32
+#include "proto/turn/turn_server.h"
+#include "relay/settings.h"
 
 struct relay;
 
-int relay_create(struct loop *loop, struct relay **out) FL_WARN_UNUSED;
-void relay_destroy(struct relay *r); /* NULL is fine */
+/* What all workers counted, in sums. */
+struct relay_snapshot {
+	struct turn_server_stats turn;
+	struct relay_flow_count {
+		uint64_t packets, bytes;
+	} up[TURN_TRANSPORTS], down[TURN_TRANSPORTS]; /* user data, by the client's transport */
+	struct relay_flow_count offloaded_up, offloaded_down; /* by XDP */
+	uint64_t clients[TURN_TRANSPORTS]; /* open connections; allocations for UDP */
+	uint64_t allocations[TURN_TRANSPORTS];
+	uint64_t over_quota, send_errors, handshakes_failed, ports_free;
+	unsigned workers;
+};
 
-/* 0 and the bound address, FL_EQUOTA, or negative errno. */
-int relay_listen_udp(struct relay *r, const struct addr *at, struct addr *bound) FL_WARN_UNUSED;
+/* Binds everything, starts the workers. 0, or negative with a sentence in why: nothing is left
+ * behind. */
+int relay_create(struct loop *control, struct settings *settings, struct relay **out,
+		 char why[256]) FL_WARN_UNUSED;
+void relay_destroy(struct relay *r); /* NULL is fine; ends all allocations, joins the threads */
+
+/* New users, secrets, certificates, peers and quotas in every worker; allocations live on. */
+void relay_reload(struct relay *r, struct settings *settings);
+
+/* No new allocations; on_empty when the last one is gone. */
+void relay_drain(struct relay *r, void (*on_empty)(void *arg), void *arg);
+
+/* Asks all workers; fn is called in the control thread when the last has answered. */
+int relay_snapshot(struct relay *r, void (*fn)(void *arg, const struct relay_snapshot *s),
+		   void *arg) FL_WARN_UNUSED;
+
+/* The n-th listener as bound (port 0 was resolved), for the log and for tests. */
+struct addr relay_listener_addr(const struct relay *r, size_t n);

@@ -13,6 +13,7 @@ MAY = {
     "base": set(),
     "io": {"base"},
     "proto/stun": {"base"},
+    "proto/turn": {"base", "proto/stun"},
     "proto/ice": {"base", "proto/stun"},
     "proto/mdns": {"base"},
     "proto/sdp": {"base", "proto/ice"},

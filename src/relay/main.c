@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/text.h"
-#include "relay/relay.h"
+#include "relay/listen_udp.h"
 
 struct options {
 	struct opt_list listen;

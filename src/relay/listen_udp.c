@@ -1,4 +1,4 @@
-#include "relay/relay.h"
+#include "relay/listen_udp.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -42,14 +42,22 @@ struct prefix {
 };
 
 static const struct prefix v4_ranges[] = {
-	{ { 0 }, 8, ADDR_UNSPECIFIED },		{ { 127 }, 8, ADDR_LOOPBACK },
-	{ { 169, 254 }, 16, ADDR_LINK_LOCAL },	{ { 10 }, 8, ADDR_PRIVATE },
-	{ { 172, 16 }, 12, ADDR_PRIVATE },	{ { 192, 168 }, 16, ADDR_PRIVATE },
-	{ { 100, 64 }, 10, ADDR_PRIVATE },	{ { 192, 0, 0 }, 24, ADDR_RESERVED },
-	{ { 192, 0, 2 }, 24, ADDR_RESERVED },	{ { 198, 51, 100 }, 24, ADDR_RESERVED },
-	{ { 203, 0, 113 }, 24, ADDR_RESERVED }, { { 198, 18 }, 15, ADDR_RESERVED },
-	{ { 224 }, 4, ADDR_MULTICAST },		{ { 255, 255, 255, 255 }, 32, ADDR_MULTICAST },
+	{ { 0 }, 8, ADDR_UNSPECIFIED },
+	{ { 127 }, 8, ADDR_LOOPBACK },
+	{ { 169, 254 }, 16, ADDR_LINK_LOCAL },
+	{ { 10 }, 8, ADDR_PRIVATE },
+	{ { 172, 16 }, 12, ADDR_PRIVATE },
+	{ { 192, 168 }, 16, ADDR_PRIVATE },
+	{ { 100, 64 }, 10, ADDR_PRIVATE },
+	{ { 192, 0, 0 }, 24, ADDR_RESERVED },
+	{ { 192, 0, 2 }, 24, ADDR_RESERVED },
+	{ { 198, 51, 100 }, 24, ADDR_RESERVED },
+	{ { 203, 0, 113 }, 24, ADDR_RESERVED },
+	{ { 198, 18 }, 15, ADDR_RESERVED },
+	{ { 224 }, 4, ADDR_MULTICAST },
+	{ { 255, 255, 255, 255 }, 32, ADDR_MULTICAST },
 	{ { 240 }, 4, ADDR_RESERVED },
+	{ { 192, 88, 99 }, 24, ADDR_RESERVED }, /* RFC 7526 */
 };
 
 static const struct prefix v6_ranges[] = {
@@ -60,19 +68,39 @@ static const struct prefix v6_ranges[] = {
 	{ { 0xfc }, 7, ADDR_PRIVATE },
 	{ { 0xff }, 8, ADDR_MULTICAST },
 	{ { 0x20, 0x01, 0x0d, 0xb8 }, 32, ADDR_RESERVED },
-	{ { 0x01 }, 64, ADDR_RESERVED }, /* discard-only, RFC 6666 */
+	{ { 0x3f, 0xff }, 20, ADDR_RESERVED },			      /* documentation, RFC 9637 */
+	{ { 0x20, 0x01, 0x00, 0x02 }, 48, ADDR_RESERVED },	      /* benchmarks, RFC 5180 */
+	{ { 0x20, 0x01, 0x00, 0x10 }, 28, ADDR_RESERVED },	      /* ORCHID, RFC 4843 */
+	{ { 0x20, 0x01, 0x00, 0x20 }, 28, ADDR_RESERVED },	      /* ORCHIDv2, RFC 7343 */
+	{ { 0x01 }, 32, ADDR_RESERVED },			      /* discard-only, RFC 6666 */
+	{ { 0x5f }, 16, ADDR_RESERVED },			      /* segment ids, RFC 9602 */
+	{ { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48, ADDR_PRIVATE }, /* local NAT64, RFC 8215 */
 };
 
-/* Prefixes of IPv6 that carry an IPv4 address, and where it stands. */
-static const struct {
+/*
+ * Forms of IPv6 addresses that carry an IPv4 address: which bits tell, and where its bytes stand.
+ * A network's own NAT64 prefix may have several lengths (RFC 6052 §2.2), and an address does not
+ * say which; so each reading counts.
+ */
+static const struct form {
 	uint8_t ip[16];
-	unsigned bits, at;
-} embeds[] = {
-	{ { [10] = 0xff, [11] = 0xff }, 96, 12 }, /* mapped */
-	{ { [8] = 0xff, [9] = 0xff }, 96, 12 },	  /* translated, RFC 2765 */
-	{ { 0x00, 0x64, 0xff, 0x9b }, 96, 12 },	  /* NAT64, RFC 6052 */
-	{ { 0x20, 0x02 }, 16, 2 },		  /* 6to4 */
-	{ { 0 }, 96, 12 },			  /* compatible (after :: and ::1) */
+	uint8_t from, bits; /* compared: bits bits of ip, beginning at byte from */
+	uint8_t at[4];
+	uint8_t flip; /* xor of each byte */
+} forms[] = {
+	{ { [10] = 0xff, [11] = 0xff }, 0, 96, { 12, 13, 14, 15 }, 0 },	  /* mapped */
+	{ { [8] = 0xff, [9] = 0xff }, 0, 96, { 12, 13, 14, 15 }, 0 },	  /* translated, RFC 2765 */
+	{ { 0x00, 0x64, 0xff, 0x9b }, 0, 96, { 12, 13, 14, 15 }, 0 },	  /* NAT64, RFC 6052 */
+	{ { 0x00, 0x64, 0xff, 0x9b, 0, 1 }, 0, 48, { 6, 7, 9, 10 }, 0 },  /* local NAT64 /48 */
+	{ { 0x00, 0x64, 0xff, 0x9b, 0, 1 }, 0, 48, { 7, 9, 10, 11 }, 0 }, /* /56 */
+	{ { 0x00, 0x64, 0xff, 0x9b, 0, 1 }, 0, 48, { 9, 10, 11, 12 }, 0 },  /* /64 */
+	{ { 0x00, 0x64, 0xff, 0x9b, 0, 1 }, 0, 48, { 12, 13, 14, 15 }, 0 }, /* /96 */
+	{ { 0x20, 0x02 }, 0, 16, { 2, 3, 4, 5 }, 0 },			    /* 6to4, RFC 3056 */
+	{ { 0x20, 0x01 }, 0, 32, { 12, 13, 14, 15 }, 0xff }, /* Teredo's client, RFC 4380 */
+	{ { 0x20, 0x01 }, 0, 32, { 4, 5, 6, 7 }, 0 },	     /* Teredo's server */
+	{ { [10] = 0x5e, [11] = 0xfe }, 8, 32, { 12, 13, 14, 15 }, 0 }, /* ISATAP, RFC 5214 */
+	{ { [8] = 2, [10] = 0x5e, [11] = 0xfe }, 8, 32, { 12, 13, 14, 15 }, 0 },
+	{ { 0 }, 0, 96, { 12, 13, 14, 15 }, 0 }, /* compatible */
 };
 
 static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
@@ -92,28 +120,47 @@ static enum addr_range look_up(const uint8_t *ip, const struct prefix *table, si
 	return ADDR_PUBLIC;
 }
 
+size_t addr_carried(const struct addr *a, struct addr out[ADDR_CARRIED_MAX])
+{
+	size_t n = 0;
+
+	if (a->family != ADDR_V6)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(forms) && n < ADDR_CARRIED_MAX; i++) {
+		const struct form *f = &forms[i];
+
+		if (!bits_equal(a->ip + f->from, f->ip + f->from, f->bits))
+			continue;
+		out[n] = (struct addr){ .family = ADDR_V4, .port = a->port };
+		for (size_t k = 0; k < 4; k++)
+			out[n].ip[k] = a->ip[f->at[k]] ^ f->flip;
+		n++;
+	}
+	return n;
+}
+
 enum addr_range addr_range(const struct addr *a)
 {
 	enum addr_range range;
+	struct addr carried[ADDR_CARRIED_MAX];
+	size_t n;
 
 	if (a->family == ADDR_V4)
 		return look_up(a->ip, v4_ranges, ARRAY_LEN(v4_ranges));
 	if (a->family != ADDR_V6)
 		return ADDR_UNSPECIFIED;
 	range = look_up(a->ip, v6_ranges, ARRAY_LEN(v6_ranges));
-	if (range != ADDR_PUBLIC)
-		return range;
-	for (size_t i = 0; i < ARRAY_LEN(embeds); i++)
-		if (bits_equal(a->ip, embeds[i].ip, embeds[i].bits))
-			return look_up(a->ip + embeds[i].at, v4_ranges, ARRAY_LEN(v4_ranges));
-	return ADDR_PUBLIC;
+	n = range == ADDR_PUBLIC ? addr_carried(a, carried) : 0;
+	for (size_t i = 0; i < n && range == ADDR_PUBLIC; i++)
+		range = look_up(carried[i].ip, v4_ranges, ARRAY_LEN(v4_ranges));
+	return range;
 }
 
 struct addr addr_unmap(const struct addr *a)
 {
 	struct addr out = { .family = ADDR_V4, .port = a->port };
 
-	if (a->family != ADDR_V6 || !bits_equal(a->ip, embeds[0].ip, embeds[0].bits))
+	if (a->family != ADDR_V6 || !bits_equal(a->ip, forms[0].ip, forms[0].bits))
 		return *a;
 	memcpy(out.ip, a->ip + 12, 4);
 	return out;

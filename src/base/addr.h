@@ -25,9 +25,9 @@ enum addr_range {
 	ADDR_UNSPECIFIED, /* 0.0.0.0/8, :: */
 	ADDR_LOOPBACK,	  /* 127/8, ::1 */
 	ADDR_LINK_LOCAL,  /* 169.254/16, fe80::/10 */
-	ADDR_PRIVATE,	  /* RFC 1918, 100.64/10, unique local fc00::/7 */
-	ADDR_MULTICAST,	  /* 224/4, ff00::/8, and 255.255.255.255 */
-	ADDR_RESERVED,	  /* 240/4, documentation and benchmark ranges */
+	ADDR_PRIVATE,	/* RFC 1918, 100.64/10, unique local fc00::/7, local NAT64 64:ff9b:1::/48 */
+	ADDR_MULTICAST, /* 224/4, ff00::/8, and 255.255.255.255 */
+	ADDR_RESERVED,	/* 240/4, documentation and benchmark ranges */
 	ADDR_PUBLIC,
 };
 
@@ -37,8 +37,16 @@ bool addr_equal(const struct addr *a, const struct addr *b);	/* with port */
 bool addr_ip_equal(const struct addr *a, const struct addr *b); /* without */
 uint32_t addr_hash(const struct addr *a, uint64_t key);
 
-/* IPv4-mapped and -compatible IPv6, 6to4 and NAT64 forms are looked through. */
+/*
+ * IPv6 forms that carry an IPv4 address are looked through: mapped, compatible, translated, NAT64,
+ * 6to4, Teredo, ISATAP. The first that is not public decides.
+ */
 enum addr_range addr_range(const struct addr *a);
+
+#define ADDR_CARRIED_MAX 6
+
+/* The IPv4 addresses that an IPv6 address may be read to carry, with its port; how many. */
+size_t addr_carried(const struct addr *a, struct addr out[ADDR_CARRIED_MAX]);
 
 /* ::ffff:a.b.c.d becomes a.b.c.d; anything else stays. */
 struct addr addr_unmap(const struct addr *a);

@@ -168,6 +168,54 @@ static void test_addr_range(void **state)
 	expect_range("2002:7f00:0001::1", ADDR_LOOPBACK);
 	expect_range("::127.0.0.1", ADDR_LOOPBACK);
 	expect_range("::ffff:8.8.8.8", ADDR_PUBLIC);
+	expect_range("64:ff9b::8.8.8.8", ADDR_PUBLIC);
+	expect_range("64:ff9b:1::8.8.8.8", ADDR_PRIVATE);
+	expect_range("64:ff9b:1:ffff:ffff:ffff:ffff:ffff", ADDR_PRIVATE);
+	expect_range("64:ff9b:2::1", ADDR_PUBLIC);
+	expect_range("2001:0:808:808:0:ffff:f5ff:fffe", ADDR_PRIVATE); /* Teredo: 10.0.0.1 */
+	expect_range("2001:0:a00:1:0:ffff:f7f7:f7f7", ADDR_PRIVATE);   /* its server: 10.0.0.1 */
+	expect_range("2001:0:808:808:0:ffff:f7f7:f7f7", ADDR_PUBLIC);
+	expect_range("2a00::5efe:127.0.0.1", ADDR_LOOPBACK);
+	expect_range("2a00::200:5efe:192.168.1.1", ADDR_PRIVATE);
+	expect_range("2a00::5efe:8.8.8.8", ADDR_PUBLIC);
+	expect_range("2a00::5eff:127.0.0.1", ADDR_PUBLIC);
+	expect_range("3fff::1", ADDR_RESERVED);
+	expect_range("2001:2::1", ADDR_RESERVED);
+	expect_range("2001:2f::1", ADDR_RESERVED);
+	expect_range("2001:200::1", ADDR_PUBLIC);
+	expect_range("100::1", ADDR_RESERVED);
+	expect_range("5f00::1", ADDR_RESERVED);
+}
+
+static void expect_carried(const char *ip, const char *const *want, size_t n_want)
+{
+	struct addr a, out[ADDR_CARRIED_MAX];
+	char text[ADDR_TEXT_MAX];
+	size_t n;
+
+	assert_int_equal(addr_parse_ip(ip, &a), 0);
+	n = addr_carried(&a, out);
+	assert_int_equal(n, n_want);
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(addr_format_ip(&out[i], text), want[i]);
+}
+
+static void test_addr_carried(void **state)
+{
+	expect_carried("8.8.8.8", NULL, 0);
+	expect_carried("2a00::1", NULL, 0);
+	expect_carried("::ffff:1.2.3.4", (const char *[]){ "1.2.3.4" }, 1);
+	expect_carried("2002:102:304::1", (const char *[]){ "1.2.3.4" }, 1);
+	expect_carried("2002:102:304::5efe:5.6.7.8", (const char *[]){ "1.2.3.4", "5.6.7.8" }, 2);
+	expect_carried("2001:0:506:708:0:ffff:fefd:fcfb", (const char *[]){ "1.2.3.4", "5.6.7.8" },
+		       2);
+	/* RFC 6052 §2.4 with each length of prefix: /48, /56, /64, /96 */
+	expect_carried("64:ff9b:1:c000:2:2100::",
+		       (const char *[]){ "192.0.2.33", "0.2.33.0", "2.33.0.0", "0.0.0.0" }, 4);
+	expect_carried(
+		"64:ff9b:1::5efe:1.2.3.4",
+		(const char *[]){ "0.0.0.94", "0.0.94.254", "0.94.254.1", "1.2.3.4", "1.2.3.4" },
+		5);
 }
 
 static void test_addr_text(void **state)
@@ -386,14 +434,23 @@ static void test_pktq(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_reader),    TEST(test_reader_sub_too_long),
-		TEST(test_writer),    TEST(test_buf),
-		TEST(test_pktq),      TEST(test_map),
-		TEST(test_list),      TEST(test_addr_range),
-		TEST(test_addr_text), TEST(test_addr_sockaddr),
-		TEST(test_base64),    TEST(test_hex),
-		TEST(test_utf8),      TEST(test_ct),
-		TEST(test_rng),	      TEST(test_err),
+		TEST(test_reader),
+		TEST(test_reader_sub_too_long),
+		TEST(test_writer),
+		TEST(test_buf),
+		TEST(test_pktq),
+		TEST(test_map),
+		TEST(test_list),
+		TEST(test_addr_range),
+		TEST(test_addr_carried),
+		TEST(test_addr_text),
+		TEST(test_addr_sockaddr),
+		TEST(test_base64),
+		TEST(test_hex),
+		TEST(test_utf8),
+		TEST(test_ct),
+		TEST(test_rng),
+		TEST(test_err),
 		TEST(test_log),
 	};
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/ct.h"
 #include "base/err.h"
 #include "base/text.h"
 
@@ -177,6 +178,9 @@ static int apply(const struct opt *o, void *target, const char *value, const cha
 
 	if (err == 0)
 		return 0;
+	if (o->secret)
+		return fail(error, where, "%s%s: the value %s", dashes, o->name,
+			    why[0] ? why : err_text(err));
 	text_printable(shown, sizeof(shown), span_str(value));
 	return fail(error, where, "%s%s: \"%s\" %s", dashes, o->name, shown,
 		    why[0] ? why : err_text(err));
@@ -317,28 +321,93 @@ static int parse_line(const struct opt *table, void *target, const char *where, 
 	return apply(o, target, value, where, "", error);
 }
 
+/* Adds a line to what is told; false when there were enough of them. */
+static bool add_error(struct opt_error *all, unsigned count, const struct opt_error *one)
+{
+	size_t at = strlen(all->text), room = sizeof(all->text) - at;
+	bool last = count >= OPT_ERRORS_MAX || strlen(one->text) + 64 > room;
+
+	snprintf(all->text + at, room, "%s%s", at ? "\n" : "",
+		 last ? "there are more errors after these" : one->text);
+	return !last;
+}
+
 int opt_parse_text(const struct opt *table, void *target, const char *name, const char *text,
 		   size_t len, struct opt_error *error)
 {
 	char *copy = malloc(len + 1);
-	int line_no = 1, err = 0;
+	int line_no = 1, first = 0;
+	unsigned count = 0;
 	char where[300];
 
 	if (!copy)
 		return fail(error, name, "out of memory");
 	memcpy(copy, text, len);
 	copy[len] = 0;
-	for (char *line = copy, *end; err == 0 && line <= copy + len; line = end + 1, line_no++) {
+	error->text[0] = 0;
+	for (char *line = copy, *end; line <= copy + len; line = end + 1, line_no++) {
+		struct opt_error one;
+		int err;
+
 		end = memchr(line, '\n', (size_t)(copy + len - line));
 		end = end ? end : copy + len;
 		snprintf(where, sizeof(where), "%.270s:%d", name, line_no);
 		if (memchr(line, 0, (size_t)(end - line)))
-			err = fail(error, where, "has a zero byte");
+			err = fail(&one, where, "has a zero byte");
 		else
-			err = parse_line(table, target, where, line, end, error);
+			err = parse_line(table, target, where, line, end, &one);
+		if (err == 0)
+			continue;
+		first = first ? first : err;
+		if (!add_error(error, count++, &one))
+			break;
 	}
+	ct_wipe(copy, len);
 	free(copy);
-	return err;
+	return first;
+}
+
+unsigned opt_line_of(const char *text, size_t len, const char *key)
+{
+	unsigned line_no = 0, found = 0;
+
+	for (const char *line = text, *end; line < text + len; line = end + 1) {
+		const char *at = line;
+
+		end = memchr(line, '\n', (size_t)(text + len - line));
+		end = end ? end : text + len;
+		line_no++;
+		while (at < end && (*at == ' ' || *at == '\t'))
+			at++;
+		if ((size_t)(end - at) < strlen(key) || memcmp(at, key, strlen(key)) != 0)
+			continue;
+		at += strlen(key);
+		while (at < end && (*at == ' ' || *at == '\t'))
+			at++;
+		if (at < end && *at == '=')
+			found = line_no;
+	}
+	return found;
+}
+
+void opt_hide_secrets(const struct opt *table, int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *name = argv[i] + 2, *value = strchr(argv[i], '=');
+		const struct opt *o;
+		char *hide;
+
+		if (strncmp(argv[i], "--", 2) != 0)
+			continue;
+		o = find_name(table, name, value ? (size_t)(value - name) : strlen(name));
+		if (!o || o->kind == OPT_FLAG)
+			continue;
+		if (!value && ++i == argc)
+			break;
+		hide = value ? argv[i] + (value + 1 - argv[i]) : argv[i];
+		if (o->secret)
+			memset(hide, '*', strlen(hide));
+	}
 }
 
 int opt_parse_file(const struct opt *table, void *target, const char *path, struct opt_error *error)

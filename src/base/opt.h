@@ -1,8 +1,9 @@
 /*
  * One table of options makes the command line, the config file, --help, the manual page and the
  * shell completion. A config file has "key = value" lines and # comments; a key is the long flag
- * without its dashes. An unknown key, a bad value or a missing argument is reported with file and
- * line and leaves the target untouched by anything that follows: start nothing then, exit 2.
+ * without its dashes. An unknown key, a bad value or a missing argument is reported: start nothing
+ * then, exit 2. The command line is left at its first error; of a file every bad line is told, with
+ * its number.
  */
 #pragma once
 
@@ -40,6 +41,8 @@ struct opt {
 	const char *const *choices; /* OPT_CHOICE, ends with NULL */
 	bool negatable;		    /* OPT_FLAG */
 	bool cli_only;		    /* refused in a config file */
+	bool secret;		    /* its value is never shown, and opt_hide_secrets() blots it */
+	const char *group; /* help and manual begin a group of this name with this option */
 	/* 0, or negative with a reason in why (a sentence without the option's name) */
 	int (*parse)(void *target, const struct opt *opt, const char *value, char why[128]);
 };
@@ -52,8 +55,11 @@ struct opt_program {
 	const struct opt *options;
 };
 
+#define OPT_ERRORS_MAX 16 /* lines of a file that are told; then one that says there are more */
+
+/* One error a line: "hub.conf:3: unknown key "prot"; did you mean "port"?" */
 struct opt_error {
-	char text[512]; /* "hub.conf:3: unknown key "prot"; did you mean "port"?" */
+	char text[4096];
 };
 
 int opt_defaults(const struct opt *table, void *target) FL_WARN_UNUSED;
@@ -74,6 +80,13 @@ int opt_parse_file(const struct opt *table, void *target, const char *path,
 /* The same on text in memory; name is used in errors. For tests and fuzzing too. */
 int opt_parse_text(const struct opt *table, void *target, const char *name, const char *text,
 		   size_t len, struct opt_error *error) FL_WARN_UNUSED;
+
+/* The last line that sets key, from 1; 0: there is none. For errors found after parsing. */
+unsigned opt_line_of(const char *text, size_t len, const char *key);
+
+/* Overwrites the values of secret options in argv, which everybody on the machine can read. Parse,
+ * and copy what is needed again, before. */
+void opt_hide_secrets(const struct opt *table, int argc, char **argv);
 
 void opt_finish(const struct opt *table, void *target);
 

@@ -25,6 +25,8 @@ static const struct opt table[] = {
 	  .choices = colours },
 	{ "config", 0, OPT_STRING, offsetof(struct target, text), .help = "A file",
 	  .cli_only = true },
+	{ "secret", 0, OPT_NUMBER, offsetof(struct target, number), .help = "A secret", .min = 0,
+	  .max = 9, .secret = true, .group = "Secrets" },
 	{ 0 },
 };
 
@@ -127,6 +129,49 @@ static void test_file(void **state)
 			    "/nonexistent/file: cannot be read: No such file or directory");
 }
 
+static void test_many_errors(void **state)
+{
+	const char *bad = "nonsense\nport = x\ntext = fine\nsecret = hunter2\n";
+	struct target t = fresh();
+	struct opt_error error;
+	char text[4000] = "";
+
+	assert_true(opt_parse_text(table, &t, "f", bad, strlen(bad), &error) < 0);
+	assert_string_equal(error.text, "f:1: expected \"key = value\"\n"
+					"f:2: port: \"x\" is not a number from 0 to 65535\n"
+					"f:4: secret: the value is not a number from 0 to 9");
+	for (int i = 0; i < OPT_ERRORS_MAX + 5; i++)
+		strcat(text, "nonsense\n");
+	assert_true(opt_parse_text(table, &t, "f", text, strlen(text), &error) < 0);
+	assert_non_null(strstr(error.text, "f:16: "));
+	assert_null(strstr(error.text, "f:17: "));
+	assert_non_null(strstr(error.text, "\nthere are more errors after these"));
+	opt_finish(table, &t);
+}
+
+static void test_line_of(void **state)
+{
+	const char *text = "port=1\n\n  port = 2\nports = 3\n# port = 4";
+
+	assert_int_equal(opt_line_of(text, strlen(text), "port"), 3);
+	assert_int_equal(opt_line_of(text, strlen(text), "ports"), 4);
+	assert_int_equal(opt_line_of(text, strlen(text), "por"), 0);
+	assert_int_equal(opt_line_of("", 0, "port"), 0);
+}
+
+static void test_hide_secrets(void **state)
+{
+	char a[] = "--secret=123", b[] = "--secret", c[] = "hunter2", d[] = "--text",
+	     e[] = "--secret", f[] = "--flag", g[] = "--", h[] = "--secret=9";
+	char *argv[] = { "x", a, b, c, f, d, e, g, h, NULL };
+
+	opt_hide_secrets(table, 9, argv);
+	assert_string_equal(a, "--secret=***");
+	assert_string_equal(c, "*******");
+	assert_string_equal(e, "--secret"); /* --text's value */
+	assert_string_equal(h, "--secret=9");
+}
+
 static void test_texts(void **state)
 {
 	static const struct opt_program program = { "fairlead-x", "does x", "fairlead-x [OPTIONS]",
@@ -141,6 +186,8 @@ static void test_texts(void **state)
 	fclose(f);
 	assert_non_null(strstr(text, "  -t, --text NAME           A text (default: first)\n"));
 	assert_non_null(strstr(text, "--[no-]relay"));
+	assert_non_null(strstr(text, "\nSecrets:\n  --secret"));
+	assert_non_null(strstr(text, ".SS Secrets\n"));
 	assert_non_null(strstr(text, "\\&.about \\-x"));
 	assert_non_null(strstr(text, "complete -o default -F _fairlead_x fairlead-x"));
 	free(text);
@@ -185,8 +232,9 @@ static void test_asked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_args), TEST(test_stop_at_arg), TEST(test_bad_args),
-		TEST(test_file), TEST(test_texts),	 TEST(test_asked),
+		TEST(test_args),	 TEST(test_stop_at_arg), TEST(test_bad_args),
+		TEST(test_file),	 TEST(test_many_errors), TEST(test_line_of),
+		TEST(test_hide_secrets), TEST(test_texts),	 TEST(test_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,8 +52,11 @@ void opt_help(const struct opt_program *program, FILE *out)
 	fprintf(out, "%s: %s\n\nUsage: %s\n", program->name, program->summary, program->usage);
 	if (program->about)
 		fprintf(out, "\n%s\n", program->about);
-	fprintf(out, "\nOptions:\n");
+	if (!program->options->group)
+		fprintf(out, "\nOptions:\n");
 	for (const struct opt *o = program->options; o->name; o++) {
+		if (o->group)
+			fprintf(out, "\n%s:\n", o->group);
 		put_head(o, head, sizeof(head));
 		fprintf(out, "  %-*s", HELP_INDENT - 4, head);
 		if (strlen(head) > HELP_INDENT - 4)
@@ -94,6 +97,8 @@ void opt_manual(const struct opt_program *program, FILE *out)
 	put_roff(out, program->about ? program->about : program->summary);
 	fprintf(out, "\n.SH OPTIONS\n");
 	for (const struct opt *o = program->options; o->name; o++) {
+		if (o->group)
+			fprintf(out, ".SS %s\n", o->group);
 		put_head(o, head, sizeof(head));
 		fprintf(out, ".TP\n.B ");
 		put_roff(out, head);

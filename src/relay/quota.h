@@ -12,7 +12,9 @@
 #define QUOTA_USERS_MAX 100000 /* with allocations at one time; more is "no capacity" */
 
 struct quotas;
-struct quota_user; /* lives while it has allocations */
+/* Lives while it has allocations. What it owes of a rate is remembered a while longer, so that a
+ * new allocation is no new allowance. */
+struct quota_user;
 
 int quotas_create(struct quotas **out) FL_WARN_UNUSED;
 void quotas_destroy(struct quotas *q); /* NULL is fine */
@@ -24,7 +26,11 @@ void quotas_set(struct quotas *q, const struct settings_quota *per_user,
 int quota_take(struct quotas *q, const char *user, struct quota_user **out) FL_WARN_UNUSED;
 void quota_put(struct quotas *q, struct quota_user *u);
 
-/* May so many packets with so many bytes of user data pass now? Books them when so. */
+/*
+ * May so many packets with so many bytes of user data pass now? Books them when so. A second's
+ * worth may pass at once; a batch passes whole and is owed, so over time the rate holds exactly.
+ * now is the same monotonic clock for all callers.
+ */
 bool quota_pass(struct quota_user *u, usec_t now, size_t packets, size_t bytes);
 
 /* Rates that hold for u, for what enforces them elsewhere (XDP); 0: no limit. */

@@ -1,9 +1,10 @@
 /*
  * Which peers the relay may reach: the one place where it is decided. Refused are 0.0.0.0/8 and ::,
- * loopback, link-local, multicast and broadcast, private and reserved ranges, every IPv6 form that
- * carries such an IPv4 address (mapped, compatible, translated, NAT64, 6to4), port 0, and the
- * relay's own addresses; unless an allowed network names the address. A denied network is always
- * refused. IPv4-mapped addresses are refused in any case: no peer has one.
+ * loopback, link-local, multicast and broadcast, private and reserved ranges, the relay's own
+ * addresses, and every IPv6 form that carries one of these (compatible, translated, NAT64, 6to4,
+ * Teredo, ISATAP); unless an allowed network names the address. An allowed IPv4 network does not
+ * name the IPv6 forms of its addresses, a denied one does. A denied network is always refused.
+ * Port 0 and IPv4-mapped addresses are refused in any case: no peer has one.
  *
  * Immutable once filled, so threads may share it.
  */
@@ -33,8 +34,9 @@ enum turn_peer_verdict {
 	TURN_PEER_FORM,	  /* no address, or port 0, or IPv4-mapped */
 };
 
-/* "10.0.0.0/8", "192.0.2.1", "fd00::/8"; without a length it is one address. 0, FL_EMALFORMED (also
- * when bits beyond the length are set), FL_EQUOTA. */
+/* "10.0.0.0/8", "192.0.2.1", "fd00::/8"; without a length it is one address. 0 or FL_EMALFORMED:
+ * also with a scope, with bits set beyond the length, and for IPv4-mapped ones, which would have no
+ * effect. */
 int turn_network_parse(const char *text, struct turn_network *out) FL_WARN_UNUSED;
 
 /* with_port false: for permissions, which know no port. */

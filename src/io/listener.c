@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@ struct listener {
 	struct addr addr;
 	struct loop_watch watch;
 	struct loop_timer resume;
+	struct loop_deferred release;
 	struct log_limit limit;
 	void (*on_accept)(void *arg, int fd, const struct addr *from);
 	void *arg;
@@ -64,10 +66,10 @@ static void on_ready(void *arg, uint32_t events)
 	}
 }
 
-static int open_socket(struct listener *l, const struct addr *at)
+static int bind_socket(struct listener *l, const struct listener_config *c)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(at, &ss);
+	socklen_t len = addr_to_sockaddr(&c->at, &ss);
 	int one = 1;
 
 	if (len == 0)
@@ -75,29 +77,46 @@ static int open_socket(struct listener *l, const struct addr *at)
 	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd < 0)
 		return -errno;
-	if (at->family == ADDR_V6)
+	if (c->at.family == ADDR_V6)
 		setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(l->fd, (struct sockaddr *)&ss, len) < 0 || listen(l->fd, BACKLOG) < 0)
+	if (c->reuse_port && setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0)
 		return -errno;
-	len = sizeof(ss);
-	if (getsockname(l->fd, (struct sockaddr *)&ss, &len) < 0)
+	return bind(l->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+}
+
+static int open_socket(struct listener *l, const struct listener_config *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int err = c->adopt ? 0 : bind_socket(l, c);
+
+	if (err < 0)
+		return err;
+	if (c->adopt && fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	if (listen(l->fd, BACKLOG) < 0 || getsockname(l->fd, (struct sockaddr *)&ss, &len) < 0)
 		return -errno;
 	return addr_from_sockaddr((struct sockaddr *)&ss, len, &l->addr);
 }
 
-int listener_create(struct loop *loop, const struct addr *at,
-		    void (*on_accept)(void *arg, int fd, const struct addr *from), void *arg,
-		    struct listener **out)
+int listener_open(struct loop *loop, const struct listener_config *config,
+		  void (*on_accept)(void *arg, int fd, const struct addr *from), void *arg,
+		  struct listener **out)
 {
 	struct listener *l = calloc(1, sizeof(*l));
 	int err;
 
-	if (!l)
+	if (!l) {
+		if (config->adopt)
+			close(config->fd);
 		return -ENOMEM;
-	*l = (struct listener){ .loop = loop, .fd = -1, .on_accept = on_accept, .arg = arg };
+	}
+	*l = (struct listener){ .loop = loop, .on_accept = on_accept, .arg = arg };
+	l->fd = config->adopt ? config->fd : -1;
 	loop_timer_init(loop, &l->resume, on_resume, l);
-	err = open_socket(l, at);
+	list_init(&l->release.node);
+	err = open_socket(l, config);
 	if (err == 0)
 		err = loop_watch_start(loop, &l->watch, l->fd, EPOLLIN, on_ready, l);
 	if (err < 0) {
@@ -108,6 +127,15 @@ int listener_create(struct loop *loop, const struct addr *at,
 	return 0;
 }
 
+int listener_create(struct loop *loop, const struct addr *at,
+		    void (*on_accept)(void *arg, int fd, const struct addr *from), void *arg,
+		    struct listener **out)
+{
+	struct listener_config config = { .at = *at };
+
+	return listener_open(loop, &config, on_accept, arg, out);
+}
+
 void listener_destroy(struct listener *l)
 {
 	if (!l)
@@ -115,7 +143,7 @@ void listener_destroy(struct listener *l)
 	loop_watch_stop(&l->watch);
 	loop_timer_stop(&l->resume);
 	fl_closep(&l->fd);
-	free(l);
+	loop_defer(l->loop, &l->release, free, l); /* on_ready() may be on the stack */
 }
 
 struct addr listener_addr(const struct listener *l)

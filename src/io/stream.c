@@ -14,6 +14,7 @@
 #define DEFAULT_READ_MAX (256 * 1024)
 #define DEFAULT_WRITE_MAX (1024 * 1024)
 #define DEFAULT_OPEN_TIMEOUT (10 * USEC_PER_SEC)
+#define READ_AREA 65536		   /* on the stack, so that idle streams keep none */
 #define READ_CHUNK 16384	   /* one TLS record */
 #define READ_PER_TURN (128 * 1024) /* then other streams have their turn */
 
@@ -30,6 +31,10 @@ struct stream {
 	bool dead; /* destroyed; the memory goes after the turn, so that callers may still look */
 	bool paused, told_full; /* told_full: stream_write() was refused, on_drain is owed */
 	bool read_wants_write, write_wants_read; /* TLS */
+	bool eof;				 /* the other side has ended, on_eof was told */
+	bool end_wanted, end_sent;		 /* stream_end() */
+	bool unwatched;		       /* both sides have ended, but bytes wait behind a pause */
+	bool lent;		       /* in is the reader's stack for a moment */
 	bool close_pending, redeliver; /* redeliver: reading goes on with what is queued already */
 	int close_err;
 	struct buf in, out;
@@ -64,7 +69,7 @@ static uint32_t wanted(const struct stream *s)
 		break;
 	case OPEN:
 	case CLOSING:
-		in = (s->state == OPEN && !s->paused && s->in.len < s->in.max) ||
+		in = (s->state == OPEN && !s->eof && !s->paused && s->in.len < s->in.max) ||
 		     s->write_wants_read;
 		out = (s->out.len > 0 && !s->write_wants_read) || s->read_wants_write;
 		break;
@@ -140,21 +145,52 @@ static void finish_connect(struct stream *s)
 		start_tls(s);
 }
 
-static int read_once(struct stream *s)
+/*
+ * Reads into the caller's stack: most of what arrives is consumed at once, so an idle stream keeps
+ * no buffer. What was left of the last time goes in front.
+ */
+static void lend(struct stream *s, uint8_t *area)
 {
-	size_t room = FL_MIN(READ_CHUNK, s->in.max - s->in.len);
-	uint8_t *p = buf_reserve(&s->in, room);
+	struct buf own = s->in;
+
+	if (s->lent || own.len > READ_AREA - READ_CHUNK)
+		return;
+	if (own.len)
+		memcpy(area, own.mem + own.start, own.len);
+	free(own.mem);
+	s->in = (struct buf){ .mem = area, .len = own.len, .cap = READ_AREA, .max = own.max };
+	s->lent = true;
+}
+
+static int take_back(struct stream *s)
+{
+	struct buf area = s->in;
+
+	s->lent = false;
+	s->in = BUF_INIT(area.max);
+	return s->dead ? 0 : buf_append(&s->in, area.mem + area.start, area.len);
+}
+
+static int read_once(struct stream *s, bool *more)
+{
+	size_t room = s->in.max - s->in.len;
+	uint8_t *p;
 	ssize_t n;
 
+	/* never let buf_reserve() grow what is not ours */
+	room = FL_MIN(room, s->lent ? s->in.cap - s->in.len : READ_CHUNK);
+	p = buf_reserve(&s->in, room);
 	if (!p)
 		return -ENOMEM;
 	s->read_wants_write = false;
 	if (s->session) {
 		n = tls_session_read(s->session, p, room);
 		s->read_wants_write = n == -EAGAIN && tls_session_wants_write(s->session);
+		*more = n > 0;
 	} else {
 		n = recv(s->fd, p, room, 0);
 		n = n < 0 ? -errno : n == 0 ? FL_ECLOSED : n;
+		*more = n == (ssize_t)room; /* else the socket is empty, and epoll tells of more */
 	}
 	if (n > 0)
 		buf_commit(&s->in, (size_t)n);
@@ -167,50 +203,106 @@ static void deliver(struct stream *s)
 		s->handler.on_read(s->arg, &s->in);
 }
 
-static void read_some(struct stream *s)
+/* Space for another read, here or on the heap. */
+static bool has_room(const struct stream *s)
+{
+	return s->in.len < s->in.max && (!s->lent || s->in.len < s->in.cap);
+}
+
+static int read_round(struct stream *s)
 {
 	size_t taken = 0;
+	bool more = true;
 	int n = 0;
 
 	if (s->redeliver && !s->paused) {
 		s->redeliver = false;
 		deliver(s);
 	}
-	while (s->state == OPEN && !s->paused && s->in.len < s->in.max && taken < READ_PER_TURN) {
-		n = read_once(s);
+	while (more && s->state == OPEN && !s->paused && !s->eof && has_room(s) &&
+	       taken < READ_PER_TURN) {
+		n = read_once(s, &more);
 		if (n <= 0)
 			break;
 		taken += (size_t)n;
-		if (s->in.len >= s->in.max)
+		if (!has_room(s))
 			deliver(s);
 	}
 	if (taken)
 		deliver(s);
+	return n;
+}
+
+/* The other side has said all. */
+static void take_eof(struct stream *s)
+{
+	if (!s->handler.on_eof || s->end_sent) {
+		end(s, 0);
+		return;
+	}
+	s->eof = true;
+	s->handler.on_eof(s->arg);
+}
+
+static void read_some(struct stream *s)
+{
+	uint8_t area[READ_AREA];
+	int n, err = 0;
+
+	if (s->state != OPEN || s->paused)
+		return;
+	lend(s, area);
+	n = read_round(s);
+	if (s->lent)
+		err = take_back(s);
 	if (s->state != OPEN)
 		return;
-	if (n < 0 && n != -EAGAIN && n != -EINTR)
-		end(s, n == FL_ECLOSED ? 0 : n);
+	if (err < 0)
+		end(s, err);
+	else if (n == FL_ECLOSED)
+		take_eof(s);
+	else if (n < 0 && n != -EAGAIN && n != -EINTR)
+		end(s, n);
 	else if (s->session && tls_session_pending(s->session) && !s->paused &&
 		 s->in.len < s->in.max)
 		do_later(s); /* epoll does not see what OpenSSL holds */
-	if (s->in.len == 0 && s->in.cap > READ_CHUNK)
-		buf_finish(&s->in); /* a burst's memory is not kept by an idle connection */
+}
+
+/* A count, or negative; -EAGAIN: the socket is full. */
+static ssize_t send_bytes(struct stream *s, struct span data)
+{
+	ssize_t n;
+
+	s->write_wants_read = false;
+	if (s->session) {
+		n = tls_session_write(s->session, data.ptr, data.len);
+		s->write_wants_read = n == -EAGAIN && !tls_session_wants_write(s->session);
+		return n;
+	}
+	n = send(s->fd, data.ptr, data.len, MSG_NOSIGNAL);
+	return n < 0 ? -errno : n;
+}
+
+static void finish_writing(struct stream *s)
+{
+	if (s->state == CLOSING) {
+		end(s, 0);
+	} else if (s->end_wanted && !s->end_sent && s->state == OPEN) {
+		s->end_sent = true;
+		if (s->session)
+			tls_session_end(s->session);
+		else
+			(void)shutdown(s->fd, SHUT_WR);
+		if (s->eof)
+			end(s, 0);
+	}
 }
 
 static void write_some(struct stream *s)
 {
 	while (s->out.len) {
-		struct span data = buf_span(&s->out);
-		ssize_t n;
+		ssize_t n = send_bytes(s, buf_span(&s->out));
 
-		s->write_wants_read = false;
-		if (s->session) {
-			n = tls_session_write(s->session, data.ptr, data.len);
-			s->write_wants_read = n == -EAGAIN && !tls_session_wants_write(s->session);
-		} else {
-			n = send(s->fd, data.ptr, data.len, MSG_NOSIGNAL);
-			n = n < 0 ? -errno : n;
-		}
 		if (n == -EAGAIN || n == -EINTR)
 			return;
 		if (n < 0) {
@@ -219,10 +311,8 @@ static void write_some(struct stream *s)
 		}
 		buf_consume(&s->out, (size_t)n);
 	}
-	if (s->out.cap > READ_CHUNK)
-		buf_finish(&s->out);
-	if (s->state == CLOSING)
-		end(s, 0);
+	buf_finish(&s->out); /* an idle connection keeps no memory */
+	finish_writing(s);
 }
 
 static void tell_drained(struct stream *s)
@@ -256,6 +346,11 @@ static void on_events(void *arg, uint32_t events)
 	/* a reset shows as EPOLLERR or EPOLLHUP even when nothing was asked for (reading is paused)
 	 */
 	if (events & (EPOLLERR | EPOLLHUP) && !(wanted(s) & EPOLLIN) && s->state != CONNECTING) {
+		if (!(events & EPOLLERR) && s->end_sent && s->paused) {
+			loop_watch_stop(&s->watch); /* it would tell so for ever */
+			s->unwatched = true;
+			return;
+		}
 		end(s, -ECONNRESET);
 		return;
 	}
@@ -308,7 +403,10 @@ void stream_destroy(struct stream *s)
 	tls_context_unref(s->tls);
 	s->tls = NULL;
 	fl_closep(&s->fd);
-	loop_defer(s->loop, &s->release, release, s);
+	if (s->loop)
+		loop_defer(s->loop, &s->release, release, s);
+	else
+		release(s);
 }
 
 static struct stream *create(struct loop *loop, const struct stream_config *c,
@@ -344,6 +442,19 @@ static void set_no_delay(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 }
 
+static int bind_shared(int fd, const struct addr *at)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(at, &ss);
+	int one = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
+	    bind(fd, (struct sockaddr *)&ss, len) < 0)
+		return -errno;
+	return 0;
+}
+
 int stream_connect(struct loop *loop, const struct addr *to, const struct stream_config *config,
 		   const struct stream_handler *handler, void *arg, struct stream **out)
 {
@@ -361,6 +472,8 @@ int stream_connect(struct loop *loop, const struct addr *to, const struct stream
 	s->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->fd < 0)
 		err = -errno;
+	if (err == 0 && config->bind)
+		err = bind_shared(s->fd, config->bind);
 	if (err == 0) {
 		set_no_delay(s->fd);
 		if (connect(s->fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS)
@@ -404,7 +517,7 @@ int stream_write(struct stream *s, struct span data)
 	bool was_empty = s->out.len == 0;
 	int err;
 
-	if (s->state == CLOSED || s->state == CLOSING)
+	if (s->state == CLOSED || s->state == CLOSING || s->end_wanted)
 		return -EPIPE;
 	err = buf_append_span(&s->out, data);
 	if (err == FL_EQUOTA)
@@ -415,6 +528,140 @@ int stream_write(struct stream *s, struct span data)
 	 */
 	if (was_empty && s->state == OPEN)
 		do_later(s);
+	return 0;
+}
+
+/* How many parts and bytes of them one call to the kernel takes. */
+#define PARTS_PER_CALL 128
+
+/* Bytes of the parts from first on, beginning skip bytes into it, as a list for sendmsg(). */
+static int send_parts(struct stream *s, const struct span *parts, size_t n, size_t skip)
+{
+	struct iovec iov[PARTS_PER_CALL];
+	struct msghdr msg = { .msg_iov = iov };
+	ssize_t sent;
+
+	for (size_t i = 0; i < n && i < PARTS_PER_CALL; i++) {
+		iov[i] = (struct iovec){ (void *)(uintptr_t)parts[i].ptr, parts[i].len };
+		if (i == 0)
+			iov[0] = (struct iovec){ (uint8_t *)iov[0].iov_base + skip,
+						 parts[0].len - skip };
+		msg.msg_iovlen = i + 1;
+	}
+	sent = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+	return sent < 0 ? -errno : (int)sent;
+}
+
+/* The same as one TLS record: OpenSSL encrypts from one place, so this is the one copy. */
+static int seal_parts(struct stream *s, const struct span *parts, size_t n, size_t skip)
+{
+	uint8_t record[READ_CHUNK];
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < sizeof(record); i++) {
+		size_t take = FL_MIN(parts[i].len - skip, sizeof(record) - len);
+
+		if (take)
+			memcpy(record + len, parts[i].ptr + skip, take);
+		len += take;
+		skip = 0;
+	}
+	return (int)send_bytes(s, span_of(record, len));
+}
+
+/* What could not be sent; there is room, since stream_write_parts() looked. */
+static int queue_parts(struct stream *s, const struct span *parts, size_t n, size_t skip)
+{
+	for (size_t i = 0; i < n; i++) {
+		int err = buf_append(&s->out, parts[i].ptr + skip, parts[i].len - skip);
+
+		if (err < 0)
+			return err;
+		skip = 0;
+	}
+	return 0;
+}
+
+/* Sends as much as goes now. *first and *skip: where the rest begins. */
+static int write_now(struct stream *s, const struct span *parts, size_t n, size_t *first,
+		     size_t *skip)
+{
+	for (;;) {
+		ssize_t sent;
+
+		for (; *first < n && *skip >= parts[*first].len; (*first)++)
+			*skip -= parts[*first].len;
+		if (*first == n)
+			return 0;
+		sent = s->session ? seal_parts(s, parts + *first, n - *first, *skip)
+				  : send_parts(s, parts + *first, n - *first, *skip);
+		if (sent < 0)
+			return sent == -EAGAIN || sent == -EINTR ? 0 : (int)sent;
+		*skip += (size_t)sent;
+	}
+}
+
+int stream_write_parts(struct stream *s, const struct span *parts, size_t n)
+{
+	size_t total = 0, first = 0, skip = 0;
+	bool was_empty = s->out.len == 0;
+	int err = 0;
+
+	if (s->state == CLOSED || s->state == CLOSING || s->end_wanted)
+		return -EPIPE;
+	for (size_t i = 0; i < n; i++)
+		total += parts[i].len;
+	if (total > s->out.max - s->out.len) {
+		s->told_full = true;
+		return FL_EQUOTA;
+	}
+	if (was_empty && s->state == OPEN)
+		err = write_now(s, parts, n, &first, &skip);
+	if (err == 0 && first < n)
+		err = queue_parts(s, parts + first, n - first, skip);
+	if (err < 0) { /* a part of a message may be out: nothing sensible can follow it */
+		end(s, err);
+		return -EPIPE;
+	}
+	if (was_empty && first < n && s->watch.loop)
+		loop_watch_set(&s->watch, wanted(s));
+	return 0;
+}
+
+void stream_end(struct stream *s)
+{
+	if (s->state == CLOSED || s->state == CLOSING || s->end_wanted)
+		return;
+	s->end_wanted = true;
+	do_later(s);
+}
+
+void stream_park(struct stream *s)
+{
+	loop_watch_stop(&s->watch);
+	loop_timer_stop(&s->timeout);
+	if (s->later_pending)
+		list_remove(&s->later.node);
+	s->later_pending = false;
+	s->loop = NULL;
+}
+
+int stream_resume(struct stream *s, struct loop *loop, const struct stream_handler *handler,
+		  void *arg)
+{
+	int err = 0;
+
+	s->paused = false;
+	s->redeliver = true;
+	if (s->state != CLOSED && !s->unwatched)
+		err = loop_watch_start(loop, &s->watch, s->fd, wanted(s), on_events, s);
+	if (err < 0)
+		return err;
+	s->loop = loop;
+	loop_timer_init(loop, &s->timeout, on_timeout, s);
+	s->handler = *handler;
+	s->arg = arg;
+	do_later(s);
 	return 0;
 }
 

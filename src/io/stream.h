@@ -26,6 +26,9 @@ struct stream_handler {
 	void (*on_drain)(void *arg);
 	/* 0: the other side closed in good order; else a negative error. */
 	void (*on_close)(void *arg, int err);
+	/* The other side has said its last byte; all of it was handed out. Writing goes on until
+	 * stream_end(). NULL: the stream closes then, as if both sides had ended. */
+	void (*on_eof)(void *arg);
 };
 
 struct stream_config {
@@ -35,6 +38,9 @@ struct stream_config {
 				    on_close(-ETIMEDOUT) */
 	struct tls_context *tls; /* NULL: plain. Kept referenced while the stream lives */
 	const char *server_name; /* TLS client: SNI and certificate check */
+	/* stream_connect(): from here, a port that other sockets of this process share
+	 * (SO_REUSEPORT). NULL: the kernel chooses. */
+	const struct addr *bind;
 };
 
 /* Connects to one address. 0 and *out, or negative; later failures come as on_close. */
@@ -54,8 +60,28 @@ void stream_destroy(
  * -EPIPE. */
 int stream_write(struct stream *s, struct span data) FL_WARN_UNUSED;
 
+/*
+ * The same for one message in parts, without waiting for the end of the turn: the kernel takes what
+ * it can at once (in one call; over TLS in as few records as hold it), and only the rest is copied
+ * into the queue.
+ */
+int stream_write_parts(struct stream *s, const struct span *parts, size_t n) FL_WARN_UNUSED;
+
 /* Sends what is queued, then closes; on_close(0) follows. */
 void stream_close(struct stream *s);
+/* Sends what is queued, then says that nothing more comes (FIN, over TLS close_notify). Reading
+ * goes on; on_close(0) follows when the other side has ended too. */
+void stream_end(struct stream *s);
+
+/*
+ * Moves an open stream to another thread's loop. stream_park() takes it off its loop, with all that
+ * is queued; not from inside one of its own functions. Parked, it may only be resumed or destroyed,
+ * by any one thread. stream_resume() belongs into the new loop's thread; unconsumed bytes come to
+ * on_read again and a pause is over. 0, or negative: then it is still parked.
+ */
+void stream_park(struct stream *s);
+int stream_resume(struct stream *s, struct loop *loop, const struct stream_handler *handler,
+		  void *arg) FL_WARN_UNUSED;
 
 /* Ending a pause also calls on_read again with what is queued and was not consumed. */
 void stream_pause_read(struct stream *s, bool pause);
@@ -73,5 +99,14 @@ struct listener;
 int listener_create(struct loop *loop, const struct addr *at,
 		    void (*on_accept)(void *arg, int fd, const struct addr *from), void *arg,
 		    struct listener **out) FL_WARN_UNUSED;
-void listener_destroy(struct listener *l);
+struct listener_config {
+	struct addr at;
+	bool reuse_port; /* each worker has a socket of its own on the same port (SO_REUSEPORT) */
+	bool adopt; /* take fd over, also on failure: bound, or listening already (inherited) */
+	int fd;
+};
+int listener_open(struct loop *loop, const struct listener_config *config,
+		  void (*on_accept)(void *arg, int fd, const struct addr *from), void *arg,
+		  struct listener **out) FL_WARN_UNUSED;
+void listener_destroy(struct listener *l); /* NULL is fine; inside on_accept too */
 struct addr listener_addr(const struct listener *l);

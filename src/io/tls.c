@@ -201,6 +201,13 @@ void tls_session_shutdown(struct tls_session *s)
 	ERR_clear_error();
 }
 
+void tls_session_end(struct tls_session *s)
+{
+	if (!s->broken && SSL_is_init_finished(s->ssl))
+		(void)SSL_shutdown(s->ssl);
+	ERR_clear_error();
+}
+
 void tls_session_destroy(struct tls_session *s)
 {
 	if (!s)

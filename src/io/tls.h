@@ -46,6 +46,8 @@ int tls_session_create(struct tls_context *c, int fd, const char *server_name,
 		       struct tls_session **out) FL_WARN_UNUSED;
 void tls_session_destroy(struct tls_session *s);  /* NULL is fine */
 void tls_session_shutdown(struct tls_session *s); /* sends close_notify when it still can */
+/* close_notify for our direction only: what the other side still says can be read. */
+void tls_session_end(struct tls_session *s);
 int tls_session_handshake(struct tls_session *s) FL_WARN_UNUSED;
 int tls_session_read(struct tls_session *s, void *dst, size_t cap) FL_WARN_UNUSED;
 int tls_session_write(struct tls_session *s, const void *src, size_t len) FL_WARN_UNUSED;

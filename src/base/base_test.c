@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/pktq.h"
+#include "base/siphash.h"
 #include "base/text.h"
 #include "base/usec.h"
 #include "base/wire.h"
@@ -431,6 +432,22 @@ static void test_pktq(void **state)
 	pktq_finish(&q);
 }
 
+/* The vectors of the paper (Appendix A) and of its reference code: key 0…15, text 0…len−1. */
+static void test_siphash(void **state)
+{
+	uint8_t key[SIPHASH_KEY_LEN], text[15];
+
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)i;
+	assert_true(siphash24(key, span_of(text, 15)) == 0xa129ca6149be45e5);
+	assert_true(siphash24(key, span_of(text, 8)) == 0x93f5f5799a932462);
+	assert_true(siphash24(key, span_of(text, 0)) == 0x726fdb47dd0e0e31);
+	assert_true(siphash13(key, span_of(text, 0)) == 0xabac0158050fc4dc);
+	assert_true(siphash13(key, span_of(text, 1)) == 0xc9f49bf37d57ca93);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +469,7 @@ int main(void)
 		TEST(test_rng),
 		TEST(test_err),
 		TEST(test_log),
+		TEST(test_siphash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/siphash.h"
 
 #define MAP_FIRST_SLOTS 16
 
@@ -18,52 +19,13 @@ struct slot {
 struct map {
 	struct slot *slots;
 	size_t n_slots, used, live, max; /* used counts removed slots too */
-	uint64_t k0, k1;
+	uint8_t sip[SIPHASH_KEY_LEN];
 };
 
-static uint64_t rotl(uint64_t x, int b)
-{
-	return x << b | x >> (64 - b);
-}
-
-static void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[2] = rotl(v[2], 32);
-}
-
-/* SipHash-1-3 (Aumasson, Bernstein 2012, with the rounds that hash tables use). */
 static uint64_t hash_key(const struct map *m, struct span key)
 {
-	uint64_t v[4] = { m->k0 ^ 0x736f6d6570736575, m->k1 ^ 0x646f72616e646f6d,
-			  m->k0 ^ 0x6c7967656e657261, m->k1 ^ 0x7465646279746573 };
-	uint64_t word = 0, h;
+	uint64_t h = siphash13(m->sip, key);
 
-	for (size_t i = 0; i < key.len; i++) {
-		word |= (uint64_t)key.ptr[i] << (8 * (i % 8));
-		if (i % 8 == 7) {
-			v[3] ^= word;
-			sip_round(v);
-			v[0] ^= word;
-			word = 0;
-		}
-	}
-	word |= (uint64_t)key.len << 56;
-	v[3] ^= word;
-	sip_round(v);
-	v[0] ^= word;
-	v[2] ^= 0xff;
-	for (int i = 0; i < 3; i++)
-		sip_round(v);
-	h = v[0] ^ v[1] ^ v[2] ^ v[3];
 	return h < 2 ? h + 2 : h;
 }
 
@@ -80,8 +42,7 @@ struct map *map_create(struct rng *rng, size_t max)
 	}
 	m->n_slots = MAP_FIRST_SLOTS;
 	m->max = max;
-	m->k0 = rng_u64(rng);
-	m->k1 = rng_u64(rng);
+	rng_bytes(rng, m->sip, sizeof(m->sip));
 	return m;
 }
 

@@ -2,15 +2,15 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "base/ct.h"
 #include "base/err.h"
+#include "proto/stun/stun_hash.h"
 
 #define SHA1_LEN 20
+#define SHA256_LEN 32
+#define SHA256_LEN_MIN 16 /* §14.6 */
 #define ATTR_HEADER_LEN 4
-#define INTEGRITY_LEN (ATTR_HEADER_LEN + SHA1_LEN)
 #define FINGERPRINT_LEN (ATTR_HEADER_LEN + 4)
 #define FINGERPRINT_XOR 0x5354554Eu /* "STUN", §14.7 */
 
@@ -40,9 +40,17 @@ static void type_split(uint16_t type, enum stun_class *class, uint16_t *method)
 	*method = (uint16_t)((type & 0x000F) | (type >> 1 & 0x0070) | (type >> 2 & 0x0F80));
 }
 
+/* What an integrity attribute does not cover is ignored, but for those that come after it by rule
+ * (§14.5, §14.6). seal: the integrity attribute that stands furthest, or 0. */
+static bool attr_counts(uint16_t seal, uint16_t type)
+{
+	return !seal || type == STUN_FINGERPRINT ||
+	       (seal == STUN_MESSAGE_INTEGRITY && type == STUN_MESSAGE_INTEGRITY_SHA256);
+}
+
 static int parse_attrs(struct reader *r, struct stun_msg *m)
 {
-	bool sealed = false;
+	uint16_t seal = 0;
 
 	while (reader_left(r) > 0) {
 		struct stun_attr a = { .at = (uint32_t)(m->raw.len - reader_left(r)) };
@@ -54,12 +62,13 @@ static int parse_attrs(struct reader *r, struct stun_msg *m)
 		reader_skip(r, (4 - len % 4) % 4);
 		if (reader_failed(r))
 			return FL_EMALFORMED;
-		if (sealed && a.type != STUN_FINGERPRINT)
-			continue; /* §14.5: not covered, so ignored */
+		if (!attr_counts(seal, a.type))
+			continue;
 		if (m->n_attrs == STUN_ATTRS_MAX)
 			return FL_EMALFORMED;
 		m->attrs[m->n_attrs++] = a;
-		sealed = sealed || a.type == STUN_MESSAGE_INTEGRITY;
+		if (a.type == STUN_MESSAGE_INTEGRITY || a.type == STUN_MESSAGE_INTEGRITY_SHA256)
+			seal = a.type;
 	}
 	return reader_failed(r) ? FL_EMALFORMED : 0;
 }
@@ -180,9 +189,17 @@ bool stun_get_error(const struct stun_msg *m, uint16_t *code, struct span *reaso
 
 static bool type_known(uint16_t type, const uint16_t *known, size_t n_known)
 {
-	if (type >= 0x8000 || type == STUN_MESSAGE_INTEGRITY || type == STUN_ERROR_CODE ||
-	    type == STUN_UNKNOWN_ATTRIBUTES || type == STUN_USERNAME)
+	static const uint16_t all[] = {
+		STUN_USERNAME, STUN_MESSAGE_INTEGRITY,	STUN_ERROR_CODE,
+		STUN_REALM,    STUN_UNKNOWN_ATTRIBUTES, STUN_MESSAGE_INTEGRITY_SHA256,
+		STUN_NONCE,    STUN_PASSWORD_ALGORITHM, STUN_USERHASH,
+	};
+
+	if (type >= 0x8000)
 		return true;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i] == type)
+			return true;
 	for (size_t i = 0; i < n_known; i++)
 		if (known[i] == type)
 			return true;
@@ -200,41 +217,71 @@ size_t stun_unknown(const struct stun_msg *m, const uint16_t *known, size_t n_kn
 	return n;
 }
 
-/* The first bytes of a message with a length field as if it ended with_end bytes in. */
-static size_t copy_with_length(uint8_t *dst, size_t cap, struct span head, size_t with_end)
-{
-	struct writer w = writer_of(dst, cap);
+/*
+ * A message's head as a digest takes it: in two parts, of which the first, start, has the length
+ * field that the message would have if it ended with an attribute of value_len bytes right there.
+ */
+struct head {
+	uint8_t start[4];
+	struct span parts[2];
+};
 
-	writer_span_put(&w, head);
-	writer_patch_u16(&w, 2, (uint16_t)(with_end - STUN_HEADER_LEN));
-	assert(!writer_failed(&w));
-	return writer_len(&w);
+static void head_init(struct head *h, struct span head, size_t value_len)
+{
+	struct writer w = writer_of(h->start, sizeof(h->start));
+	size_t end = head.len + ATTR_HEADER_LEN + value_len;
+
+	writer_bytes(&w, head.ptr, sizeof(h->start));
+	writer_patch_u16(&w, 2, (uint16_t)(end - STUN_HEADER_LEN));
+	assert(!writer_failed(&w) && head.len >= STUN_HEADER_LEN);
+	h->parts[0] = span_of(h->start, sizeof(h->start));
+	h->parts[1] = span_of(head.ptr + sizeof(h->start), head.len - sizeof(h->start));
 }
 
-/* HMAC-SHA1 over what precedes MESSAGE-INTEGRITY (§14.5). False only when libcrypto fails. */
-static bool integrity_of(struct span head, struct span key, uint8_t mac[SHA1_LEN])
+/* Over what precedes the attribute (§14.5, §14.6). False only when libcrypto fails. */
+static bool integrity_of(enum stun_hash hash, struct span head, struct span key, size_t len,
+			 uint8_t mac[STUN_HASH_MAX])
 {
-	uint8_t copy[STUN_INTEGRITY_MAX];
-	size_t len = copy_with_length(copy, sizeof(copy), head, head.len + INTEGRITY_LEN);
-	unsigned mac_len = 0;
+	struct head h;
 
-	return HMAC(EVP_sha1(), key.ptr, (int)key.len, copy, len, mac, &mac_len) &&
-	       mac_len == SHA1_LEN;
+	head_init(&h, head, len);
+	return stun_hmac(hash, key, h.parts, ARRAY_LEN(h.parts), mac);
+}
+
+static int check_integrity(const struct stun_msg *m, const struct stun_attr *a, enum stun_hash hash,
+			   struct span key)
+{
+	uint8_t mac[STUN_HASH_MAX];
+
+	if (a->at > STUN_INTEGRITY_MAX)
+		return FL_EQUOTA;
+	if (!integrity_of(hash, span_of(m->raw.ptr, a->at), key, a->value.len, mac) ||
+	    !ct_equal(a->value, span_of(mac, a->value.len)))
+		return FL_EUNAUTHENTICATED;
+	return 0;
 }
 
 int stun_check_integrity(const struct stun_msg *m, struct span key)
 {
 	const struct stun_attr *a = stun_find(m, STUN_MESSAGE_INTEGRITY);
-	uint8_t mac[SHA1_LEN];
 
 	if (!a)
 		return -ENOENT;
-	if (a->at > STUN_INTEGRITY_MAX)
-		return FL_EQUOTA;
-	if (a->value.len != SHA1_LEN || !integrity_of(span_of(m->raw.ptr, a->at), key, mac) ||
-	    !ct_equal(a->value, span_of(mac, sizeof(mac))))
+	if (a->value.len != SHA1_LEN)
 		return FL_EUNAUTHENTICATED;
-	return 0;
+	return check_integrity(m, a, STUN_HASH_SHA1, key);
+}
+
+int stun_check_integrity_sha256(const struct stun_msg *m, struct span key, size_t min_len)
+{
+	const struct stun_attr *a = stun_find(m, STUN_MESSAGE_INTEGRITY_SHA256);
+
+	assert(min_len >= SHA256_LEN_MIN && min_len <= SHA256_LEN);
+	if (!a)
+		return -ENOENT;
+	if (a->value.len < min_len || a->value.len > SHA256_LEN || a->value.len % 4 != 0)
+		return FL_EUNAUTHENTICATED;
+	return check_integrity(m, a, STUN_HASH_SHA256, key);
 }
 
 /* CRC-32 as in ITU V.42, four bits at a time: small table, short messages. */
@@ -257,13 +304,12 @@ static uint32_t crc32_add(uint32_t crc, struct span s)
 /* Over what precedes FINGERPRINT, with a length field that ends with it (§14.7). */
 static uint32_t fingerprint_of(struct span head)
 {
-	uint8_t start[4];
-	uint32_t crc;
+	uint32_t crc = UINT32_MAX;
+	struct head h;
 
-	copy_with_length(start, sizeof(start), span_of(head.ptr, sizeof(start)),
-			 head.len + FINGERPRINT_LEN);
-	crc = crc32_add(UINT32_MAX, span_of(start, sizeof(start)));
-	crc = crc32_add(crc, span_of(head.ptr + sizeof(start), head.len - sizeof(start)));
+	head_init(&h, head, FINGERPRINT_LEN - ATTR_HEADER_LEN);
+	for (size_t i = 0; i < ARRAY_LEN(h.parts); i++)
+		crc = crc32_add(crc, h.parts[i]);
 	return ~crc ^ FINGERPRINT_XOR;
 }
 
@@ -363,16 +409,28 @@ void stun_put_unknown(struct stun_out *o, const uint16_t *types, size_t n)
 	writer_zeros(&o->w, n % 2 * 2);
 }
 
-void stun_put_integrity(struct stun_out *o, struct span key)
+static void put_integrity(struct stun_out *o, uint16_t type, enum stun_hash hash, struct span key,
+			  size_t len)
 {
-	uint8_t mac[SHA1_LEN];
+	uint8_t mac[STUN_HASH_MAX];
 
 	if (writer_failed(&o->w) || writer_len(&o->w) > STUN_INTEGRITY_MAX ||
-	    !integrity_of(writer_span(&o->w), key, mac)) {
+	    !integrity_of(hash, writer_span(&o->w), key, len, mac)) {
 		writer_fail(&o->w);
 		return;
 	}
-	stun_put(o, STUN_MESSAGE_INTEGRITY, span_of(mac, sizeof(mac)));
+	stun_put(o, type, span_of(mac, len));
+}
+
+void stun_put_integrity(struct stun_out *o, struct span key)
+{
+	put_integrity(o, STUN_MESSAGE_INTEGRITY, STUN_HASH_SHA1, key, SHA1_LEN);
+}
+
+void stun_put_integrity_sha256(struct stun_out *o, struct span key, size_t len)
+{
+	assert(len >= SHA256_LEN_MIN && len <= SHA256_LEN && len % 4 == 0);
+	put_integrity(o, STUN_MESSAGE_INTEGRITY_SHA256, STUN_HASH_SHA256, key, len);
 }
 
 void stun_put_fingerprint(struct stun_out *o)

@@ -1,6 +1,6 @@
 /*
  * STUN messages (RFC 8489): parsing, checking and writing, for ICE and TURN alike. Pure functions
- * over caller's memory; HMAC-SHA1 by libcrypto's one-shot digest.
+ * over caller's memory.
  *
  *	 0                   1                   2                   3
  *	|0 0|     method and class      |         message length        |
@@ -46,9 +46,16 @@ enum stun_class {
 #define STUN_MESSAGE_INTEGRITY 0x0008
 #define STUN_ERROR_CODE 0x0009
 #define STUN_UNKNOWN_ATTRIBUTES 0x000A
+#define STUN_REALM 0x0014
+#define STUN_NONCE 0x0015
+#define STUN_MESSAGE_INTEGRITY_SHA256 0x001C
+#define STUN_PASSWORD_ALGORITHM 0x001D
+#define STUN_USERHASH 0x001E
 #define STUN_XOR_MAPPED_ADDRESS 0x0020
 #define STUN_PRIORITY 0x0024	  /* RFC 8445 §16.1 */
 #define STUN_USE_CANDIDATE 0x0025 /* RFC 8445 §16.1 */
+#define STUN_PASSWORD_ALGORITHMS 0x8002
+#define STUN_ALTERNATE_DOMAIN 0x8003
 #define STUN_SOFTWARE 0x8022
 #define STUN_ALTERNATE_SERVER 0x8023
 #define STUN_FINGERPRINT 0x8028
@@ -57,9 +64,11 @@ enum stun_class {
 #define STUN_NOMINATION 0xC001	    /* draft-thatcher-ice-renomination */
 
 /* Error codes (§14.8, RFC 8445 §16.2). */
+#define STUN_TRY_ALTERNATE 300
 #define STUN_BAD_REQUEST 400
 #define STUN_UNAUTHENTICATED 401
 #define STUN_UNKNOWN_ATTRIBUTE 420
+#define STUN_STALE_NONCE 438
 #define STUN_ROLE_CONFLICT 487
 #define STUN_SERVER_ERROR 500
 
@@ -74,7 +83,11 @@ struct stun_msg {
 	uint16_t method;
 	uint8_t tid[STUN_TID_LEN];
 	struct span raw; /* the whole message */
-	size_t n_attrs;	 /* attributes that count: none but FINGERPRINT after MESSAGE-INTEGRITY */
+	/*
+	 * Attributes that count: after MESSAGE-INTEGRITY none but MESSAGE-INTEGRITY-SHA256 and
+	 * FINGERPRINT (§14.5), after MESSAGE-INTEGRITY-SHA256 none but FINGERPRINT (§14.6).
+	 */
+	size_t n_attrs;
 	struct stun_attr attrs[STUN_ATTRS_MAX];
 };
 
@@ -97,14 +110,21 @@ bool stun_get_xor_addr(const struct stun_msg *m, uint16_t type, struct addr *val
 bool stun_get_error(const struct stun_msg *m, uint16_t *code, struct span *reason);
 
 /*
- * Types below 0x8000 that are neither in known[] nor one of those every user knows (MESSAGE-
- * INTEGRITY, UNKNOWN-ATTRIBUTES, ERROR-CODE, USERNAME). Writes at most cap; returns how many.
+ * Types below 0x8000 that are neither in known[] nor one of those every user knows (those of
+ * credentials, ERROR-CODE, UNKNOWN-ATTRIBUTES). Writes at most cap; returns how many.
  */
 size_t stun_unknown(const struct stun_msg *m, const uint16_t *known, size_t n_known, uint16_t *out,
 		    size_t cap);
 
 /* 0; -ENOENT when there is none; FL_EUNAUTHENTICATED; FL_EQUOTA over STUN_INTEGRITY_MAX. */
 int stun_check_integrity(const struct stun_msg *m, struct span key) FL_WARN_UNUSED;
+/*
+ * The same for MESSAGE-INTEGRITY-SHA256. A shortened one has 16 to 31 bytes, a multiple of 4; what
+ * is shorter than min_len is FL_EUNAUTHENTICATED. §14.6: 32 is meant unless the usage says that
+ * shorter ones are allowed; ICE and TURN do not.
+ */
+int stun_check_integrity_sha256(const struct stun_msg *m, struct span key,
+				size_t min_len) FL_WARN_UNUSED;
 /* 0; -ENOENT when there is none; FL_EMALFORMED when it is wrong or not the last attribute. */
 int stun_check_fingerprint(const struct stun_msg *m) FL_WARN_UNUSED;
 
@@ -125,6 +145,8 @@ void stun_put_xor_addr(struct stun_out *o, uint16_t type, const struct addr *val
 void stun_put_error(struct stun_out *o, uint16_t code, const char *reason); /* 300…699 */
 void stun_put_unknown(struct stun_out *o, const uint16_t *types, size_t n);
 void stun_put_integrity(struct stun_out *o, struct span key);
+/* len: 32, or less where the usage allows it (see above). After MESSAGE-INTEGRITY if both. */
+void stun_put_integrity_sha256(struct stun_out *o, struct span key, size_t len);
 void stun_put_fingerprint(struct stun_out *o); /* last */
 /* The message's length, or FL_EQUOTA. */
 int stun_end(struct stun_out *o) FL_WARN_UNUSED;

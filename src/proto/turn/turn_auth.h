@@ -5,11 +5,17 @@
  * be rotated. Password algorithms MD5 and SHA-256, USERHASH for static users,
  * MESSAGE-INTEGRITY-SHA256.
  *
- * Nonces are stateless: time, and a MAC over time and the client's IP (and its port's absence: a
- * NAT may change it) with a key that the owner keeps, behind the "obMatJos2" cookie with its
- * security features (RFC 8489 §9.2). So any worker, and the relay after a reload, knows its nonces
- * again; and a request with a good nonce proves that its sender can receive at the address it
- * claims.
+ * Nonces are stateless: time, the port, and a MAC over both and the client's IP with a key that the
+ * owner keeps, behind the "obMatJos2" cookie with its security features (RFC 8489 §9.2). So any
+ * worker, and the relay after a reload, knows its nonces again; and a request with a good nonce
+ * proves that its sender can receive at the address it claims. The port makes nonces of two ports
+ * differ (§9.2.4 wants that); when the nonce comes back it may be another, as a NAT may change it.
+ *
+ * Whether a user exists cannot be told from what an answer says, nor from the work done for it:
+ * an unknown name takes the same steps, with a key that nobody has.
+ *
+ * User names and passwords are taken as they are; what OpaqueString (RFC 8265) does to them was
+ * done before.
  *
  * A struct turn_auth is immutable, so threads may share it; a reload makes a new one.
  */
@@ -24,6 +30,7 @@
 #define TURN_AUTH_NONCE_S 3600 /* RFC 8489 §9.2.9 and RFC 8656 §5: at most an hour */
 #define TURN_AUTH_USER_MAX 128 /* bytes of a user name that we take; longer is 401 */
 #define TURN_AUTH_REALM_MAX 127
+#define TURN_AUTH_SECRET_MAX 256
 
 struct turn_auth_user {
 	const char *name, *password;
@@ -39,7 +46,8 @@ struct turn_auth_config {
 };
 
 struct turn_auth;
-/* Copies everything. 0, -ENOMEM, FL_EQUOTA, FL_EMALFORMED (an empty or over-long name or realm). */
+/* Copies everything. 0, -ENOMEM, FL_EQUOTA (more than TURN_AUTH_USERS_MAX), FL_EMALFORMED (an empty
+ * or over-long name, realm or secret, a name twice, nonce_s over TURN_AUTH_NONCE_S). */
 int turn_auth_create(const struct turn_auth_config *config, struct turn_auth **out) FL_WARN_UNUSED;
 void turn_auth_destroy(struct turn_auth *a); /* NULL is fine; wipes */
 
@@ -47,8 +55,9 @@ enum turn_integrity { TURN_INTEGRITY_SHA1, TURN_INTEGRITY_SHA256 };
 
 /* Who a request was found to come from, and how its answer is to be sealed. */
 struct turn_credential {
-	char user[TURN_AUTH_USER_MAX + 1]; /* the name without expiry: whose quota it is */
-	int64_t expires_s;		   /* Unix time; INT64_MAX for static users */
+	/* the name without expiry: whose quota it is; empty for "expiry" without a name */
+	char user[TURN_AUTH_USER_MAX + 1];
+	int64_t expires_s; /* Unix time; INT64_MAX for static users */
 	enum turn_integrity integrity;
 	uint8_t key[32];
 	uint8_t key_len; /* 16 or 32 */
@@ -68,13 +77,16 @@ int turn_auth_check(const struct turn_auth *a, const struct stun_msg *m, const s
 void turn_auth_challenge(const struct turn_auth *a, struct stun_out *o, const struct addr *client,
 			 int64_t unix_s);
 
-/* MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256, as the request had it. */
+/* MESSAGE-INTEGRITY-SHA256 for a request with PASSWORD-ALGORITHM, else MESSAGE-INTEGRITY (§9.2.4).
+ */
 void turn_auth_seal(struct stun_out *o, const struct turn_credential *c);
 
 /* Password of a time-limited user name; for the hub, which mints them, and for tests. out needs 29
  * bytes: base64 of 20 and the 0. */
 #define TURN_AUTH_PASSWORD_LEN 29
-void turn_auth_password(const char *secret, const char *user, char out[TURN_AUTH_PASSWORD_LEN]);
-/* MD5 or SHA-256 of "user:realm:password" (RFC 8489 §18.5.1); returns the key's length. */
+void turn_auth_password(const char *secret, const char *user,
+			char out[TURN_AUTH_PASSWORD_LEN]); /* empty when libcrypto refuses */
+/* MD5 or SHA-256 of "user:realm:password" (RFC 8489 §18.5.1); returns the key's length, 0 when
+ * libcrypto refuses. */
 size_t turn_auth_key(const char *user, const char *realm, const char *password, bool sha256,
 		     uint8_t key[32]);

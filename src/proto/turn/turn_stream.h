@@ -8,7 +8,7 @@
 #include "base/span.h"
 #include "base/util.h"
 
-#define TURN_STREAM_MESSAGE_MAX (4 + 65535 + 3) /* the longest ChannelData with its padding */
+#define TURN_STREAM_MESSAGE_MAX (20 + 65532) /* a STUN message; ChannelData ends at 4 + 65536 */
 
 /*
  * The next message at the start of bytes. 1: *message is whole and *used bytes (with padding) are

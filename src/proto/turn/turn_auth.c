@@ -6,6 +6,7 @@
 #include "base/ct.h"
 #include "base/err.h"
 #include "base/siphash.h"
+#include "base/text.h"
 #include "base/wire.h"
 #include "proto/stun/stun_hash.h"
 
@@ -22,16 +23,18 @@
 #define FEATURE_USERNAME_ANONYMITY 0x400000
 
 /*
- * The cookie's 13 characters, then 15 that carry two bytes of time, two of port and seven of MAC:
- * with 28 in all the attribute needs no padding. Of the time its end suffices, as nonces do not
- * live for 65536 s; the MAC is over the whole of it. 56 bits of a MAC with a 128-bit key: a forger
- * needs some 2^55 requests for one address, and gains no more than to be taken for reachable.
+ * The cookie's 13 characters, then 15 of base64url that carry two bytes of time,
+ * two of port and seven of MAC: with 28 in all the attribute needs no padding. Of the time its end
+ * suffices, as nonces do not live for 65536 s; the MAC is over the whole of it. 56 bits of a MAC
+ * with a 128-bit key: a forger needs some 2^55 requests for one address, and gains no more than to
+ * be taken for reachable.
  */
 #define COOKIE "obMatJos2"
 #define COOKIE_LEN 13
-#define NONCE_MAC_LEN 7
-#define NONCE_TAIL_LEN 11
-#define NONCE_LEN 28
+#define NONCE_TAIL_LEN (2 + 2 + 7)
+#define TAIL_TEXT_LEN 15
+#define NONCE_LEN (COOKIE_LEN + TAIL_TEXT_LEN)
+#define NONCE_ROOM (COOKIE_LEN + TEXT_B64_LEN(NONCE_TAIL_LEN))
 #define NONCE_EARLY_S 10 /* another worker's clock, or one set back a little */
 
 /* What is offered, the better first. */
@@ -70,23 +73,6 @@ struct claim {
 	bool algorithm_named;	  /* PASSWORD-ALGORITHM or PASSWORD-ALGORITHMS is there */
 };
 
-static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Without padding: (8 len + 5) / 6 characters (RFC 4648 §4). No 0. */
-static void base64(const uint8_t *in, size_t len, char *out)
-{
-	uint32_t bits = 0;
-	unsigned n = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		bits = bits << 8 | in[i];
-		for (n += 8; n >= 6; n -= 6)
-			*out++ = b64[bits >> (n - 6) & 63];
-	}
-	if (n > 0)
-		*out = b64[bits << (6 - n) & 63];
-}
-
 /* "user:realm:password" (§18.5.1); out gets the hash's length. */
 static bool make_key(enum stun_hash h, struct span user, const char *realm, const char *password,
 		     uint8_t *out)
@@ -103,10 +89,8 @@ static bool make_password(const char *secret, struct span user, char out[TURN_AU
 	bool ok = stun_hmac(STUN_HASH_SHA1, span_str(secret), &user, 1, mac);
 
 	memset(out, 0, TURN_AUTH_PASSWORD_LEN);
-	if (ok) {
-		base64(mac, SHA1_LEN, out);
-		out[TURN_AUTH_PASSWORD_LEN - 2] = '=';
-	}
+	if (ok)
+		text_b64_encode(span_of(mac, SHA1_LEN), out, TURN_AUTH_PASSWORD_LEN);
 	ct_wipe(mac, sizeof(mac));
 	return ok;
 }
@@ -231,7 +215,8 @@ static void cookie_init(struct turn_auth *a)
 	writer_u24(&w, FEATURE_PASSWORD_ALGORITHMS |
 			       (a->n_secrets == 0 ? FEATURE_USERNAME_ANONYMITY : 0));
 	memcpy(a->cookie, COOKIE, sizeof(COOKIE) - 1);
-	base64(features, sizeof(features), a->cookie + sizeof(COOKIE) - 1);
+	text_b64_encode(writer_span(&w), a->cookie + sizeof(COOKIE) - 1,
+			sizeof(a->cookie) - (sizeof(COOKIE) - 1));
 }
 
 int turn_auth_create(const struct turn_auth_config *config, struct turn_auth **out)
@@ -278,10 +263,10 @@ void turn_auth_destroy(struct turn_auth *a)
 /* ---- nonces ---- */
 
 static void make_nonce(const struct turn_auth *a, const struct addr *client, uint64_t unix_s,
-		       uint16_t port, char out[NONCE_LEN])
+		       uint16_t port, char out[NONCE_ROOM])
 {
 	struct addr ip = addr_unmap(client);
-	uint8_t text[8 + 2 + 1 + sizeof(ip.ip)], tail[NONCE_TAIL_LEN + 1];
+	uint8_t text[8 + 2 + 1 + sizeof(ip.ip)], tail[2 + 2 + 8];
 	struct writer w = writer_of(text, sizeof(text));
 	uint64_t mac;
 
@@ -295,33 +280,23 @@ static void make_nonce(const struct turn_auth *a, const struct addr *client, uin
 	writer_u16(&w, port);
 	writer_u64(&w, mac); /* the last of its bytes stays behind */
 	memcpy(out, a->cookie, COOKIE_LEN);
-	base64(tail, NONCE_TAIL_LEN, out + COOKIE_LEN);
+	text_b64url_encode(span_of(tail, NONCE_TAIL_LEN), out + COOKIE_LEN,
+			   NONCE_ROOM - COOKIE_LEN);
 }
 
-static int base64_value(uint8_t c)
+/* The two things that stand in it in clear. */
+static bool read_nonce(struct span nonce, uint16_t *time, uint16_t *port)
 {
-	const char *at = c ? strchr(b64, c) : NULL;
-
-	return at ? (int)(at - b64) : -1;
-}
-
-/* Time's end and port stand in the first six characters behind the cookie. */
-static bool nonce_read(struct span nonce, uint16_t *time, uint16_t *port)
-{
-	struct reader r = reader_of(nonce);
-	uint64_t bits = 0;
+	struct reader r = reader_of(nonce), tail;
+	uint8_t bytes[NONCE_TAIL_LEN];
 
 	reader_skip(&r, COOKIE_LEN);
-	for (int i = 0; i < 6; i++) {
-		int v = base64_value(reader_u8(&r));
-
-		if (v < 0)
-			return false;
-		bits = bits << 6 | (unsigned)v;
-	}
-	*time = (uint16_t)(bits >> 20);
-	*port = (uint16_t)(bits >> 4);
-	return !reader_failed(&r);
+	if (text_b64url_decode(reader_rest(&r), bytes, sizeof(bytes)) != NONCE_TAIL_LEN)
+		return false;
+	tail = reader_of(span_of(bytes, sizeof(bytes)));
+	*time = reader_u16(&tail);
+	*port = reader_u16(&tail);
+	return true;
 }
 
 /* Given by us, to this IP, and not too long ago. */
@@ -329,26 +304,26 @@ static bool nonce_holds(const struct turn_auth *a, struct span nonce, const stru
 			int64_t unix_s)
 {
 	uint64_t latest = (uint64_t)unix_s + NONCE_EARLY_S;
-	char expected[NONCE_LEN];
+	char expected[NONCE_ROOM];
 	uint16_t time, port, age;
 
-	if (nonce.len != NONCE_LEN || !nonce_read(nonce, &time, &port))
+	if (nonce.len != NONCE_LEN || !read_nonce(nonce, &time, &port))
 		return false;
 	age = (uint16_t)(latest - time);
 	if (age > a->nonce_s + NONCE_EARLY_S)
 		return false;
 	make_nonce(a, client, latest - age, port, expected);
-	return ct_equal(nonce, span_of(expected, sizeof(expected)));
+	return ct_equal(nonce, span_of(expected, NONCE_LEN));
 }
 
 void turn_auth_challenge(const struct turn_auth *a, struct stun_out *o, const struct addr *client,
 			 int64_t unix_s)
 {
-	char nonce[NONCE_LEN];
+	char nonce[NONCE_ROOM];
 
 	make_nonce(a, client, (uint64_t)unix_s, client->port, nonce);
 	stun_put(o, STUN_REALM, span_str(a->realm));
-	stun_put(o, STUN_NONCE, span_of(nonce, sizeof(nonce)));
+	stun_put(o, STUN_NONCE, span_of(nonce, NONCE_LEN));
 	stun_put(o, STUN_PASSWORD_ALGORITHMS, span_of(algorithms, sizeof(algorithms)));
 }
 

@@ -21,6 +21,7 @@ MAY = {
     "proto/sctp": {"base"},
     "proto/dcep": {"base"},
     "proto/rtp": {"base"},
+    "proto/proxy2": {"base"},
     "proto/http": {"base"},
     "proto/ws": {"base", "proto/http"},
     "proto/signalr": {"base", "proto/http"},

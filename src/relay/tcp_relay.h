@@ -1,7 +1,8 @@
 /*
  * TCP allocations (RFC 6062): the listening socket on the relayed address, connections to and from
  * peers, and the pairs of client and peer connections once they are joined. Bytes go through
- * bounded buffers; a slow side slows the other one down.
+ * bounded buffers; a slow side slows the other one down, and so does a quota. Until they are
+ * joined, what a peer sends waits in the kernel.
  */
 #pragma once
 
@@ -17,7 +18,25 @@ void tcp_relay_destroy(struct tcp_relay *t); /* NULL is fine */
 void tcp_relay_connect(struct tcp_relay *t, uint32_t connection, const struct addr *peer);
 /* TURN_EVENT_DISCONNECT. */
 void tcp_relay_disconnect(struct tcp_relay *t, uint32_t connection);
-/* TURN_VERDICT_JOIN: client's stream, with bytes that were read already, becomes the other half. */
-struct stream;
-void tcp_relay_join(struct tcp_relay *t, uint32_t connection, struct stream *client,
-		    struct span already_read);
+
+/* ---- the joined pair: TURN_VERDICT_JOIN, from link_ops.join ---- */
+
+/* The client's half, which stays with stream_front: over WSS its bytes are framed. */
+struct tcp_client_ops {
+	/* All or nothing. 0; FL_EQUOTA: tcp_pair_drained() follows; else it has ended. */
+	int (*write)(void *client, struct span data);
+	void (*pause)(void *client, bool pause); /* the end of a pause offers what was left again */
+	void (*end)(void *client); /* what is queued, then no more; the client may still speak */
+	/* The pair is over; the client's half forgets it. Orderly: what is queued is still sent. */
+	void (*close)(void *client, bool orderly);
+};
+
+struct tcp_pair;
+/* NULL: that connection is gone, end the client's. Valid until tcp_pair_gone() or ops->close. */
+struct tcp_pair *tcp_relay_join(struct tcp_relay *t, uint32_t connection,
+				const struct tcp_client_ops *ops, void *client);
+/* Bytes of the client for the peer. How many were taken; the rest is offered again later. */
+size_t tcp_pair_data(struct tcp_pair *p, struct span data);
+void tcp_pair_drained(struct tcp_pair *p);
+void tcp_pair_eof(struct tcp_pair *p); /* the client says no more, but still listens */
+void tcp_pair_gone(struct tcp_pair *p, bool orderly); /* the client's connection is over */

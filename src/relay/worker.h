@@ -16,6 +16,7 @@
 #include "relay/relay.h"
 
 struct peer_sockets;
+struct stream_clients;
 struct tcp_relay;
 struct worker;
 
@@ -34,7 +35,8 @@ struct worker {
 	struct loop *loop;
 	struct turn_server *core;
 	struct relay *relay;
-	struct settings *settings;   /* of the last reload */
+	struct settings *settings;	/* of the last reload */
+	struct stream_clients *streams; /* stream_front's own, of all fronts of this worker */
 	struct relay_snapshot count; /* up, down, clients …: written here, read through snapshots */
 };
 

@@ -1,5 +1,6 @@
 #include "proto/ws/ws.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "base/err.h"
@@ -106,7 +107,21 @@ static void apply_mask(uint8_t *p, size_t len, const uint8_t mask[4], size_t off
 		p[i] ^= turned[i & 7];
 }
 
-/* RFC 6455 §5.2; always one whole frame. */
+/* RFC 6455 §5.2: of one whole frame, up to the mask. */
+static void put_head(struct writer *w, enum opcode opcode, uint8_t flag, size_t len)
+{
+	writer_u8(w, (uint8_t)(0x80 | opcode));
+	if (len <= 125) {
+		writer_u8(w, (uint8_t)(flag | len));
+	} else if (len <= 0xffff) {
+		writer_u8(w, flag | 126);
+		writer_u16(w, (uint16_t)len);
+	} else {
+		writer_u8(w, flag | 127);
+		writer_u64(w, len);
+	}
+}
+
 static int put_frame(struct ws *ws, enum opcode opcode, struct span payload)
 {
 	bool masked = ws->config.role == WS_CLIENT;
@@ -119,16 +134,7 @@ static int put_frame(struct ws *ws, enum opcode opcode, struct span payload)
 	if (!at)
 		return -ENOMEM;
 	w = writer_of(at, HEAD_MAX + payload.len);
-	writer_u8(&w, (uint8_t)(0x80 | opcode));
-	if (payload.len <= 125) {
-		writer_u8(&w, (uint8_t)(flag | payload.len));
-	} else if (payload.len <= 0xffff) {
-		writer_u8(&w, flag | 126);
-		writer_u16(&w, (uint16_t)payload.len);
-	} else {
-		writer_u8(&w, flag | 127);
-		writer_u64(&w, payload.len);
-	}
+	put_head(&w, opcode, flag, payload.len);
 	if (masked) {
 		rng_bytes(ws->rng, mask, sizeof(mask));
 		writer_bytes(&w, mask, sizeof(mask));
@@ -191,6 +197,19 @@ int ws_send_text(struct ws *ws, struct span text)
 int ws_send_binary(struct ws *ws, struct span data)
 {
 	return send_message(ws, OP_BINARY, data);
+}
+
+size_t ws_binary_head(struct ws *ws, size_t payload_len, uint8_t head[WS_HEAD_MAX])
+{
+	struct writer w = writer_of(head, WS_HEAD_MAX);
+
+	assert(ws->config.role == WS_SERVER); /* a client's payload must be masked */
+	if (ws->state != STATE_OPEN)
+		return 0;
+	put_head(&w, OP_BINARY, 0, payload_len);
+	ws->counters.messages_out++;
+	ws->counters.bytes_out += writer_len(&w) + payload_len;
+	return writer_len(&w);
 }
 
 int ws_ping(struct ws *ws, struct span data)

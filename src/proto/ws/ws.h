@@ -126,6 +126,14 @@ int ws_send_text(struct ws *ws, struct span text) FL_WARN_UNUSED;
 int ws_send_binary(struct ws *ws, struct span data) FL_WARN_UNUSED;
 int ws_ping(struct ws *ws, struct span data) FL_WARN_UNUSED; /* at most WS_CONTROL_MAX bytes */
 
+/*
+ * A server's head of a whole binary frame, for a driver that writes head and payload from where
+ * they lie. It counts as sent; what ws_output() holds must be sent before it. The head's length; 0:
+ * closing.
+ */
+#define WS_HEAD_MAX 10
+size_t ws_binary_head(struct ws *ws, size_t payload_len, uint8_t head[WS_HEAD_MAX]);
+
 /* Begins the closing handshake; messages that still arrive are dropped. reason may be NULL and is
  * cut to 123 bytes. CLOSED comes with the answer or after close_timeout_us. */
 void ws_close(struct ws *ws, usec_t now, unsigned code, const char *reason);

@@ -386,6 +386,30 @@ static void test_split_everywhere(void **state)
 	}
 }
 
+/* A head for a payload that is written from elsewhere is what ws_send_binary() writes. */
+static void test_binary_head(void **state)
+{
+	static const size_t lens[] = { 0, 125, 126, 65535, 65536 };
+	static uint8_t payload[65536];
+	struct ws *ws = new_ws(WS_SERVER, 0);
+
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		uint8_t head[WS_HEAD_MAX];
+		size_t n = ws_binary_head(ws, lens[i], head);
+		struct span out;
+
+		assert_int_equal(ws_send_binary(ws, span_of(payload, lens[i])), 0);
+		out = ws_output(ws);
+		assert_int_equal(out.len, n + lens[i]);
+		assert_memory_equal(out.ptr, head, n);
+		ws_sent(ws, out.len);
+	}
+	assert_int_equal(ws_counters(ws)->messages_out, 2 * ARRAY_LEN(lens));
+	ws_close(ws, 0, WS_CODE_NORMAL, NULL);
+	assert_int_equal(ws_binary_head(ws, 1, (uint8_t[WS_HEAD_MAX]){ 0 }), 0);
+	ws_destroy(ws);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,7 +419,7 @@ int main(void)
 		TEST(test_close_by_us),	      TEST(test_eof),
 		TEST(test_reason_cut),	      TEST(test_fragments),
 		TEST(test_ping_flood),	      TEST(test_out_quota),
-		TEST(test_split_everywhere),
+		TEST(test_split_everywhere),  TEST(test_binary_head),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/addr.h"
 #include "base/err.h"
@@ -119,6 +121,24 @@ int tls_server_create(const char *cert_file, const char *key_file, const char *c
 		SSL_CTX_set_alpn_select_cb(c->ctx, choose_alpn, c);
 	*out = c;
 	return 0;
+}
+
+int tls_certificate_until(const char *cert_file, int64_t *unix_s)
+{
+	FILE *f = fopen(cert_file, "re");
+	X509 *cert = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
+	struct tm tm;
+	int err = FL_ETLS;
+
+	if (cert && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1) {
+		*unix_s = timegm(&tm);
+		err = 0;
+	}
+	ERR_clear_error();
+	X509_free(cert);
+	if (f)
+		fclose(f);
+	return err;
 }
 
 int tls_client_create(const char *ca_file, enum tls_verify verify, const char *const *alpn,

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/span.h"
 #include "base/util.h"
@@ -23,6 +24,9 @@ enum tls_verify {
 };
 int tls_client_create(const char *ca_file, enum tls_verify verify, const char *const *alpn,
 		      struct tls_context **out, char why[256]) FL_WARN_UNUSED;
+
+/* Unix time at which the first certificate of a PEM file ends. 0 or FL_ETLS. */
+int tls_certificate_until(const char *cert_file, int64_t *unix_s) FL_WARN_UNUSED;
 
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context *c); /* NULL is fine */

@@ -72,8 +72,8 @@ def test_bad_options(program):
     taken = f"udp:127.0.0.1:{relay.ports[0]}"
     for options, status, word in (
         (["--lisen", "x"], 2, "--listen"),
-        (["--listen", "udp:nowhere"], 2, "udp:ADDRESS:PORT"),
-        (["--listen", "tls:127.0.0.1:0"], 2, "udp: only"),
+        (["--listen", "udp:nowhere"], 2, "ADDRESS:PORT"),
+        (["--listen", "tls:127.0.0.1:0"], 2, "certificate"),
         (["surplus"], 2, "surplus"),
         (["--listen", taken], 1, "cannot listen"),
         (["--config", "/nonexistent/relay.conf"], 2, "cannot be read"),

@@ -5,23 +5,24 @@
  *
  * Sans-IO. A message goes in, a verdict comes out: drop, reply, forward this span there. What only
  * the driver can do (bind a relayed port, connect to a peer) is a verdict too; the driver does it
- *and reports, which yields the next verdict, the reply. Nothing is queued on the fast path and no
- *byte of user data is copied.
+ * and reports, which yields the next verdict, the reply. Nothing is queued on the fast path and no
+ * byte of user data is copied, but for a Data indication whose length is no multiple of four: STUN
+ * wants it padded, so it comes whole in head.
  *
  *	client ── turn_server_client() ──► TURN_TO_PEER        (Send indication, ChannelData)
  *	peer   ── turn_server_peer()   ──► TURN_TO_CLIENT      (head: ChannelData header or
- *indication)
+ *	                                                        indication)
  *
  * For batches there are turn_server_find(), turn_alloc_channel() and turn_alloc_from_peer(), which
  * are the same decisions without the verdict around them.
  *
  * Ownership: an allocation belongs to the core from turn_server_opened() until its
- *TURN_EVENT_CLOSED has been taken; the driver hangs its own data on it. Spans in verdicts and
- *events are borrowed until the next call on the object. Credentials are checked against the struct
- *turn_auth that was set last, which the driver keeps alive.
+ * TURN_EVENT_CLOSED has been taken; the driver hangs its own data on it. Spans in verdicts and
+ * events are borrowed until the next call on the object. Credentials are checked against the struct
+ * turn_auth that was set last, which the driver keeps alive.
  *
  * Left to the driver: sockets and ports (turn_ports.h), quotas (it answers an OPEN with 486), which
- * worker owns what, TLS, framing (turn_stream.h).
+ * worker owns what, TLS, framing (turn_stream.h) and with it the padding of ChannelData on streams.
  */
 #pragma once
 
@@ -134,8 +135,9 @@ struct turn_verdict {
  */
 void turn_server_client(struct turn_server *s, usec_t now, const struct turn_flow *flow,
 			struct span message, struct turn_verdict *v);
-/* Right after TURN_VERDICT_OPEN. The verdict is a REPLY. On an error code nothing is kept and data
- * stays the driver's. */
+/* Right after TURN_VERDICT_OPEN. The verdict is a REPLY with alloc, or with alloc NULL: then
+ * nothing was kept (an error code, or no memory here), and data and the bound ports stay the
+ * driver's. */
 void turn_server_opened(struct turn_server *s, usec_t now, const struct turn_opened *opened,
 			struct turn_verdict *v);
 /* A datagram of a peer at alloc's relayed address. TO_CLIENT or DROP (no permission). */
@@ -145,7 +147,8 @@ void turn_server_peer(struct turn_server *s, usec_t now, struct turn_alloc *a,
 void turn_server_icmp(struct turn_server *s, usec_t now, struct turn_alloc *a,
 		      const struct addr *peer, uint8_t type, uint8_t code, uint32_t info,
 		      struct turn_verdict *v);
-/* The client's stream ended, or its DTLS: ends what was on it; events tell. */
+/* The client's stream ended, or its DTLS: ends what was on it; events tell. An allocation with
+ * mobility stays until its time is over, without a flow (TURN_EVENT_MOVED). */
 void turn_server_flow_gone(struct turn_server *s, usec_t now, const struct turn_flow *flow);
 
 /* ---- the same decisions for batches ---- */
@@ -184,7 +187,8 @@ void turn_server_disconnected(struct turn_server *s, struct turn_alloc *a, uint3
 void turn_server_foreign(struct turn_server *s, usec_t now, unsigned from_worker,
 			 const struct turn_flow *flow, struct span message, struct turn_verdict *v,
 			 struct turn_alloc **moved);
-/* In the new worker. 0, FL_EQUOTA or -EEXIST: then turn_alloc_destroy() it. */
+/* In the new worker; no event is made of it. 0, FL_EQUOTA, -EEXIST or -ENOMEM: then
+ * turn_alloc_destroy() it. */
 int turn_server_attach(struct turn_server *s, usec_t now, struct turn_alloc *a) FL_WARN_UNUSED;
 void turn_alloc_destroy(struct turn_alloc *a);
 
@@ -193,8 +197,10 @@ void turn_alloc_destroy(struct turn_alloc *a);
 enum turn_event_type {
 	TURN_EVENT_CLOSED,     /* alloc is over; its driver's data is the driver's again */
 	TURN_EVENT_BINDING,    /* a channel was bound, refreshed or ended: for offloading */
-	TURN_EVENT_MOVED,      /* alloc has another flow now (mobility) */
-	TURN_EVENT_DISCONNECT, /* close connection of alloc */
+	TURN_EVENT_MOVED,      /* alloc has another flow now (mobility): that of the message just
+				  handed in; or none, client.family ADDR_NONE: its stream is gone */
+	TURN_EVENT_RELEASED,   /* the relayed address in peer, one of a pair, was given up */
+	TURN_EVENT_DISCONNECT, /* close connection of alloc; CLOSED ends all without it */
 	TURN_EVENT_SEND,       /* data to alloc's flow */
 };
 

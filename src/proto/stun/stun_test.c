@@ -1,11 +1,11 @@
 #include "test.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 
 #include "base/err.h"
 #include "proto/stun/stun.h"
 #include "proto/stun/stun_client.h"
+#include "proto/stun/stun_hash.h"
 
 /* RFC 5769 §2.1 to §2.4. Padding there is 0x20, so these are for reading, not for comparing what
  * we write. */
@@ -52,6 +52,20 @@ static const char v_long_term[] =
 	"example.org\x00"
 	"\x00\x08\x00\x14\xf6\x70\x24\x65\x6d\xd6\x4a\x3e\x02\xb8\xe0\x71\x2e\x85\xc9\xa2\x8c\xa8"
 	"\x96\x66";
+
+/* RFC 8489 §B.1 with erratum 6268, which puts in the PASSWORD-ALGORITHM that its text calls for and
+ * a length that fits. */
+static const char v_sha256[] =
+	"\x00\x01\x00\x90\x21\x12\xa4\x42\x78\xad\x34\x33\xc6\xad\x72\xc0\x29\xda\x41\x2e"
+	"\x00\x1e\x00\x20\x4a\x3c\xf3\x8f\xef\x69\x92\xbd\xa9\x52\xc6\x78\x04\x17\xda\x0f"
+	"\x24\x81\x94\x15\x56\x9e\x60\xb2\x05\xc4\x6e\x41\x40\x7f\x17\x04"
+	"\x00\x15\x00\x29"
+	"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA\x00\x00\x00"
+	"\x00\x14\x00\x0b"
+	"example.org\x00"
+	"\x00\x1d\x00\x04\x00\x02\x00\x00"
+	"\x00\x1c\x00\x20\xb5\xc7\xbf\x00\x5b\x6c\x52\xa2\x1c\x51\xc5\xe8\x92\xf8\x19\x24"
+	"\x13\x62\x96\xcb\x92\x7c\x43\x14\x93\x09\x27\x8c\xc6\x51\x8e\x65";
 
 #define VECTOR(v) span_of(v, sizeof(v) - 1)
 
@@ -101,13 +115,58 @@ static void test_vector_responses(void **state)
 static void test_vector_long_term(void **state)
 {
 	struct stun_msg m;
-	uint8_t key[16];
-	const char *text = V_USER4 ":example.org:TheMatrIX";
+	uint8_t key[STUN_HASH_MAX];
+	struct span text = span_str(V_USER4 ":example.org:TheMatrIX");
 
 	assert_int_equal(stun_parse(VECTOR(v_long_term), &m), 0);
-	assert_int_equal(EVP_Q_digest(NULL, "MD5", NULL, text, strlen(text), key, NULL), 1);
-	assert_int_equal(stun_check_integrity(&m, span_of(key, sizeof(key))), 0);
+	assert_true(stun_digest(STUN_HASH_MD5, &text, 1, key));
+	assert_int_equal(stun_check_integrity(&m, span_of(key, 16)), 0);
 	assert_int_equal(stun_check_fingerprint(&m), -ENOENT);
+}
+
+static void test_vector_sha256(void **state)
+{
+	struct span text = span_str(V_USER4 ":example.org:TheMatrIX"), hash;
+	struct span name = span_str(V_USER4 ":example.org");
+	uint8_t key[STUN_HASH_MAX], expected[STUN_HASH_MAX], again[sizeof(v_sha256)];
+	struct stun_out o;
+	struct stun_msg m;
+
+	assert_int_equal(stun_parse(VECTOR(v_sha256), &m), 0);
+	assert_true(stun_digest(STUN_HASH_SHA256, &text, 1, key));
+	assert_int_equal(stun_check_integrity_sha256(&m, span_of(key, sizeof(key)), 32), 0);
+	assert_int_equal(stun_check_integrity(&m, span_of(key, sizeof(key))), -ENOENT);
+	assert_true(stun_get(&m, STUN_USERHASH, &hash));
+	assert_true(stun_digest(STUN_HASH_SHA256, &name, 1, expected));
+	assert_true(span_equal(hash, span_of(expected, sizeof(expected))));
+
+	stun_begin(&o, again, sizeof(again), m.class, m.method, m.tid);
+	for (size_t i = 0; i + 1 < m.n_attrs; i++)
+		stun_put(&o, m.attrs[i].type, m.attrs[i].value);
+	stun_put_integrity_sha256(&o, span_of(key, sizeof(key)), 32);
+	assert_int_equal(stun_end(&o), sizeof(v_sha256) - 1);
+	assert_memory_equal(again, v_sha256, sizeof(v_sha256) - 1);
+}
+
+/* RFC 2202 §2, §3 and RFC 4231 §4: a key longer than a block, and text in parts. */
+static void test_hash(void **state)
+{
+	static const uint8_t sha1[] = "\xe8\xe9\x9d\x0f\x45\x23\x7d\x78\x6d\x6b"
+				      "\xba\xa7\x96\x5c\x78\x08\xbb\xff\x1a\x91";
+	static const uint8_t sha256[] =
+		"\x60\xe4\x31\x59\x1e\xe0\xb6\x7f\x0d\x8a\x26\xaa\xcb\xf5\xb7\x7f"
+		"\x8e\x0b\xc6\x21\x37\x28\xc5\x14\x05\x46\x04\x0f\x0e\xe3\x7f\x54";
+	struct span parts[] = { span_str("Test Using Larger Than Block-Size Key"), span_of(NULL, 0),
+				span_str(" and Larger Than One Block-Size Data") };
+	struct span text = span_str("Test Using Larger Than Block-Size Key - Hash Key First");
+	uint8_t key[131], out[STUN_HASH_MAX];
+
+	memset(key, 0xaa, sizeof(key));
+	assert_true(stun_hmac(STUN_HASH_SHA1, span_of(key, 80), parts, 3, out));
+	assert_memory_equal(out, sha1, 20);
+	assert_true(stun_hmac(STUN_HASH_SHA256, span_of(key, sizeof(key)), &text, 1, out));
+	assert_memory_equal(out, sha256, 32);
+	assert_int_equal(stun_hash_len(STUN_HASH_MD5), 16);
 }
 
 /* Every single-bit change of a protected message must be noticed. */
@@ -237,6 +296,114 @@ static void test_after_integrity_is_ignored(void **state)
 	assert_int_equal(stun_check_fingerprint(&m), 0);
 }
 
+/* MESSAGE-INTEGRITY-SHA256 may follow MESSAGE-INTEGRITY, not the other way round (§14.5, §14.6). */
+static void test_order_of_integrity(void **state)
+{
+	static const struct {
+		uint16_t put[4];
+		size_t seen; /* of them */
+	} rows[] = {
+		{ { STUN_MESSAGE_INTEGRITY, STUN_MESSAGE_INTEGRITY_SHA256, STUN_FINGERPRINT }, 3 },
+		{ { STUN_MESSAGE_INTEGRITY_SHA256, STUN_MESSAGE_INTEGRITY }, 1 },
+		{ { STUN_MESSAGE_INTEGRITY_SHA256, STUN_REALM, STUN_FINGERPRINT }, 2 },
+		{ { STUN_MESSAGE_INTEGRITY, STUN_MESSAGE_INTEGRITY, STUN_FINGERPRINT }, 2 },
+		{ { STUN_MESSAGE_INTEGRITY, STUN_NONCE, STUN_MESSAGE_INTEGRITY_SHA256 }, 2 },
+		{ { STUN_MESSAGE_INTEGRITY_SHA256, STUN_MESSAGE_INTEGRITY_SHA256 }, 1 },
+		{ { STUN_NONCE, STUN_MESSAGE_INTEGRITY_SHA256, STUN_SOFTWARE }, 2 },
+	};
+	uint8_t buf[STUN_SHORT_MAX];
+	struct stun_out o;
+	struct stun_msg m;
+	int len;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		stun_begin(&o, buf, sizeof(buf), STUN_REQUEST, STUN_BINDING,
+			   (const uint8_t *)V_TID);
+		for (size_t j = 0; j < ARRAY_LEN(rows[i].put) && rows[i].put[j]; j++) {
+			if (rows[i].put[j] == STUN_MESSAGE_INTEGRITY)
+				stun_put_integrity(&o, span_str("k"));
+			else if (rows[i].put[j] == STUN_MESSAGE_INTEGRITY_SHA256)
+				stun_put_integrity_sha256(&o, span_str("k"), 32);
+			else if (rows[i].put[j] == STUN_FINGERPRINT)
+				stun_put_fingerprint(&o);
+			else
+				stun_put(&o, rows[i].put[j], span_str("x"));
+		}
+		len = stun_end(&o);
+		assert_int_equal(stun_parse(span_of(buf, (size_t)len), &m), 0);
+		assert_int_equal(m.n_attrs, rows[i].seen);
+		if (stun_find(&m, STUN_MESSAGE_INTEGRITY))
+			assert_int_equal(stun_check_integrity(&m, span_str("k")), 0);
+		if (stun_find(&m, STUN_MESSAGE_INTEGRITY_SHA256))
+			assert_int_equal(stun_check_integrity_sha256(&m, span_str("k"), 32), 0);
+		if (stun_find(&m, STUN_FINGERPRINT))
+			assert_int_equal(stun_check_fingerprint(&m), 0);
+	}
+}
+
+/* §14.6: 16 to 32 bytes, a multiple of 4, and not below what the usage allows. */
+static void test_shortened_sha256(void **state)
+{
+	uint8_t buf[STUN_SHORT_MAX], mac[40] = { 0 };
+	struct span value;
+	struct stun_out o;
+	struct stun_msg m;
+	int len;
+
+	for (size_t n = 16; n <= 32; n += 4) {
+		stun_begin(&o, buf, sizeof(buf), STUN_REQUEST, STUN_BINDING,
+			   (const uint8_t *)V_TID);
+		stun_put_integrity_sha256(&o, span_str("k"), n);
+		len = stun_end(&o);
+		assert_int_equal(stun_parse(span_of(buf, (size_t)len), &m), 0);
+		assert_true(stun_get(&m, STUN_MESSAGE_INTEGRITY_SHA256, &value));
+		assert_int_equal(value.len, n);
+		for (size_t min = 16; min <= 32; min += 4)
+			assert_int_equal(stun_check_integrity_sha256(&m, span_str("k"), min),
+					 n >= min ? 0 : FL_EUNAUTHENTICATED);
+		assert_int_equal(stun_check_integrity_sha256(&m, span_str("l"), 16),
+				 FL_EUNAUTHENTICATED);
+	}
+	for (size_t n = 0; n <= sizeof(mac); n++) {
+		stun_begin(&o, buf, sizeof(buf), STUN_REQUEST, STUN_BINDING,
+			   (const uint8_t *)V_TID);
+		stun_put(&o, STUN_MESSAGE_INTEGRITY_SHA256, span_of(mac, n));
+		len = stun_end(&o);
+		assert_int_equal(stun_parse(span_of(buf, (size_t)len), &m), 0);
+		assert_int_equal(stun_check_integrity_sha256(&m, span_str("k"), 16),
+				 FL_EUNAUTHENTICATED);
+	}
+}
+
+/* A MAC over more than that is neither made nor checked. */
+static void test_integrity_of_long_message(void **state)
+{
+	static uint8_t buf[STUN_INTEGRITY_MAX + 100], text[STUN_INTEGRITY_MAX];
+	struct stun_out o;
+	struct stun_msg m;
+	int len;
+
+	for (size_t n = STUN_INTEGRITY_MAX - 24; n <= STUN_INTEGRITY_MAX - 20; n += 4) {
+		stun_begin(&o, buf, sizeof(buf), STUN_REQUEST, STUN_BINDING,
+			   (const uint8_t *)V_TID);
+		stun_put(&o, STUN_SOFTWARE, span_of(text, n));
+		stun_put_integrity_sha256(&o, span_str("k"), 32);
+		len = stun_end(&o);
+		if (n > STUN_INTEGRITY_MAX - 24) {
+			assert_int_equal(len, FL_EQUOTA);
+			continue;
+		}
+		assert_int_equal(stun_parse(span_of(buf, (size_t)len), &m), 0);
+		assert_int_equal(stun_check_integrity_sha256(&m, span_str("k"), 32), 0);
+	}
+	stun_begin(&o, buf, sizeof(buf), STUN_REQUEST, STUN_BINDING, (const uint8_t *)V_TID);
+	stun_put(&o, STUN_SOFTWARE, span_of(text, STUN_INTEGRITY_MAX - 20));
+	stun_put(&o, STUN_MESSAGE_INTEGRITY, span_of(text, 20));
+	len = stun_end(&o);
+	assert_int_equal(stun_parse(span_of(buf, (size_t)len), &m), 0);
+	assert_int_equal(stun_check_integrity(&m, span_str("k")), FL_EQUOTA);
+}
+
 static void test_unknown(void **state)
 {
 	static const uint16_t known[] = { STUN_PRIORITY };
@@ -250,6 +417,9 @@ static void test_unknown(void **state)
 	stun_put_u32(&o, STUN_PRIORITY, 1);
 	stun_put_u32(&o, 0x7777, 1);
 	stun_put_u32(&o, 0x9999, 1); /* optional to understand */
+	stun_put(&o, STUN_REALM, span_str("r"));
+	stun_put(&o, STUN_USERHASH, span_str("h"));
+	stun_put(&o, STUN_PASSWORD_ALGORITHM, span_str("a"));
 	len = stun_end(&o);
 	assert_int_equal(stun_parse(span_of(buf, (size_t)len), &m), 0);
 	assert_int_equal(stun_unknown(&m, known, 1, types, ARRAY_LEN(types)), 1);
@@ -321,12 +491,17 @@ int main(void)
 		TEST(test_vector_request),
 		TEST(test_vector_responses),
 		TEST(test_vector_long_term),
+		TEST(test_vector_sha256),
+		TEST(test_hash),
 		TEST(test_any_change_is_noticed),
 		TEST(test_write_request),
 		TEST(test_write_error),
 		TEST(test_write_addresses),
 		TEST(test_write_too_long),
 		TEST(test_after_integrity_is_ignored),
+		TEST(test_order_of_integrity),
+		TEST(test_shortened_sha256),
+		TEST(test_integrity_of_long_message),
 		TEST(test_unknown),
 		TEST(test_malformed),
 		TEST(test_too_many_attributes),

@@ -53,7 +53,7 @@ static void test_malformed(void **state)
 		{ "\x50", 1 }, /* a channel number out of range */
 		{ "\x80", 1 }, /* RTP */
 		{ "\xff", 1 },
-		{ "\x16\x03\x01\x02", 4 }, /* TLS, the same */
+		{ "\x16\x03\x01\x02", 4 }, /* TLS: a length that STUN cannot have */
 		{ "\x00\x01\x00\x03", 4 },
 		{ "\x00\x01\x00\x00\x21\x12\xa4\x43", 8 }, /* no cookie */
 		{ "\x00\x01\xff\xfc\x00\x00\x00\x00", 8 },

@@ -34,6 +34,7 @@ struct loop_poster {
 struct loop {
 	int epoll_fd, timer_fd; /* timer_fd serves loop_fd() only, made on first use */
 	usec_t now;
+	usec_t busy_us, busy_until; /* loop_set_busy_poll() */
 	bool stopping;
 	struct loop_timer **heap;
 	size_t n_timers, cap_timers;
@@ -353,12 +354,10 @@ void loop_defer(struct loop *loop, struct loop_deferred *d, void (*fn)(void *arg
 }
 
 /* epoll takes whole milliseconds: rounded up, so that a timer is due when we wake for it. */
-static int wait_ms(const struct loop *loop, usec_t timeout_us)
+static int wait_ms(const struct loop *loop, usec_t until)
 {
-	usec_t until = usec_add(loop->now, timeout_us), ms;
+	usec_t ms;
 
-	if (loop->n_timers)
-		until = usec_min(until, loop->heap[0]->at);
 	if (until == USEC_NEVER)
 		return -1;
 	ms = (usec_sub(until, loop->now) + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
@@ -380,10 +379,10 @@ static void arm_timer_fd(struct loop *loop)
 	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-static int wait_events(struct loop *loop, usec_t timeout_us)
+static int wait_events(struct loop *loop, usec_t until)
 {
-	usec_t until = usec_add(loop->now, timeout_us), wait;
 	struct timespec ts;
+	usec_t wait;
 	int n;
 
 	if (loop->n_timers)
@@ -393,22 +392,49 @@ static int wait_events(struct loop *loop, usec_t timeout_us)
 	n = epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_PER_TURN,
 			 until == USEC_NEVER ? NULL : &ts, NULL);
 	if (n < 0 && (errno == ENOSYS || errno == EPERM)) /* kernels before 5.11, old sandboxes */
-		n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN,
-			       wait_ms(loop, timeout_us));
+		n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, wait_ms(loop, until));
 	return n < 0 && errno != EINTR ? -errno : FL_MAX(n, 0);
+}
+
+void loop_set_busy_poll(struct loop *loop, usec_t busy_us)
+{
+	loop->busy_us = busy_us;
+}
+
+/* Asks without waiting, until something is there, the time is over or a timer is due. */
+static int spin(struct loop *loop, usec_t until)
+{
+	until = usec_min(until, loop->busy_until);
+	if (loop->n_timers)
+		until = usec_min(until, loop->heap[0]->at);
+	while (loop->now < until) {
+		int n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, 0);
+
+		if (n != 0)
+			return n < 0 && errno != EINTR ? -errno : FL_MAX(n, 0);
+		loop->now = usec_monotonic();
+	}
+	return 0;
 }
 
 int loop_turn(struct loop *loop, usec_t timeout_us)
 {
-	int n;
+	usec_t until;
+	int n = 0;
 
 	loop->now = usec_monotonic();
 	if (!list_empty(&loop->deferred) || loop->stopping)
 		timeout_us = 0;
-	n = wait_events(loop, timeout_us);
+	until = usec_add(loop->now, timeout_us);
+	if (loop->now < loop->busy_until)
+		n = spin(loop, until);
+	if (n == 0)
+		n = wait_events(loop, until);
 	if (n < 0)
 		return n;
 	loop->now = usec_monotonic();
+	if (n > 0 && loop->busy_us)
+		loop->busy_until = loop->now + loop->busy_us;
 	loop->n_events = n;
 	for (int i = 0; i < n; i++) {
 		struct loop_watch *w = loop->events[i].data.ptr;

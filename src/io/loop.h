@@ -34,6 +34,12 @@ void loop_stop(struct loop *loop);
 /* One turn that waits at most timeout_us (USEC_NEVER: as long as it takes). 0 or negative errno. */
 int loop_turn(struct loop *loop, usec_t timeout_us);
 
+/*
+ * For so long after the last event the loop asks again and again instead of sleeping: a processor
+ * busy for nothing, and no time lost in waking up. 0 (the default): it sleeps at once.
+ */
+void loop_set_busy_poll(struct loop *loop, usec_t busy_us);
+
 /* Pollable by a foreign loop: readable when loop_turn(loop, 0) has something to do. Negative: no
  * descriptor. */
 int loop_fd(struct loop *loop);

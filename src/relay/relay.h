@@ -42,3 +42,17 @@ int relay_snapshot(struct relay *r, void (*fn)(void *arg, const struct relay_sna
 
 /* The n-th listener as bound (port 0 was resolved), for the log and for tests. */
 struct addr relay_listener_addr(const struct relay *r, size_t n);
+
+/* ---- for workers ---- */
+
+struct quotas;
+struct shared_ports;
+struct worker;
+
+struct worker *relay_worker(struct relay *r, unsigned index); /* NULL: there is none */
+struct quotas *relay_quotas(struct relay *r);
+struct shared_ports *relay_ports(struct relay *r);
+const struct stun_behaviour *relay_behaviour(const struct relay *r); /* NULL: not offered */
+const uint8_t *relay_ticket_key(const struct relay *r);
+/* A draining worker's last allocation is gone. From its thread. */
+void relay_worker_empty(struct relay *r);

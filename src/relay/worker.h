@@ -10,14 +10,19 @@
  */
 #pragma once
 
+#include "base/list.h"
+#include "base/log.h"
 #include "io/loop.h"
 #include "relay/link.h"
 #include "relay/quota.h"
 #include "relay/relay.h"
+#include "relay/sock_name.h"
 
 struct peer_sockets;
 struct stream_clients;
 struct tcp_relay;
+struct udp_front;
+struct udp_path;
 struct worker;
 
 /* The driver's side of an allocation: turn_alloc_data(). */
@@ -28,6 +33,9 @@ struct relayed {
 	struct quota_user *quota;
 	struct peer_sockets *udp; /* NULL for a TCP allocation */
 	struct tcp_relay *tcp;	  /* NULL for a UDP allocation */
+	union sock_name client;	  /* link's client, for UDP */
+	uint16_t ports[2];	  /* taken: [0] IPv4, [1] IPv6; 0: none */
+	struct list node;	  /* of the worker */
 };
 
 struct worker {
@@ -38,7 +46,29 @@ struct worker {
 	struct settings *settings;	/* of the last reload */
 	struct stream_clients *streams; /* stream_front's own, of all fronts of this worker */
 	struct relay_snapshot count; /* up, down, clients …: written here, read through snapshots */
+
+	/* worker.c's and the UDP files' own: */
+	struct turn_limit *limit;
+	struct udp_front *udp_fronts;
+	struct udp_path *path;
+	struct list relayed, handovers; /* handovers: asked of other workers, not yet answered */
+	const struct link *asking;	/* whose message is being judged */
+	struct loop_timer timer;	/* the core's deadline */
+	usec_t timer_at, wall_at;
+	struct log_limit log_open, log_close, log_fail;
+	unsigned n_handovers;
+	bool draining, told_empty;
 };
+
+int worker_create(struct relay *relay, unsigned index, struct settings *settings,
+		  struct worker **out) FL_WARN_UNUSED;
+void worker_destroy(struct worker *w); /* NULL is fine; ends its allocations without a word */
+/* A reload: from now on these. */
+void worker_set(struct worker *w, struct settings *settings);
+void worker_drain(struct worker *w);
+
+/* Before the core is asked outside of a message: keeps its wall clock true. */
+void worker_wake(struct worker *w);
 
 /* One message of a client: asks the core and does what it says. May end the link. */
 void worker_message(struct worker *w, const struct link *from, struct span message);
@@ -51,3 +81,11 @@ int worker_post(struct worker *w, void (*fn)(void *arg), void *arg) FL_WARN_UNUS
 
 /* Books user data against quota and counters; false: over quota, drop it. */
 bool worker_pass(struct relayed *r, bool up, size_t packets, size_t bytes);
+
+/* One message to a link; false when it was not taken. */
+static inline bool link_send(const struct link *l, struct span head, struct span data)
+{
+	struct link_msg m = { head, data };
+
+	return l->ops->send(l, &m, 1) == 1;
+}

@@ -130,15 +130,16 @@ int peer_add_local(struct peer *p, usec_t now, const struct peer_local *local)
 	return err;
 }
 
-void peer_remove_local(struct peer *p, usec_t now, const struct addr *addr)
+void peer_remove_local(struct peer *p, usec_t now, const struct addr *addr, enum dgram_via via)
 {
 	for (size_t i = 0; i < p->n_locals; i++)
-		if (addr_equal(&p->locals[i].ice.addr, addr)) {
+		if (ice_via(p->locals[i].ice.transport) == via &&
+		    addr_equal(&p->locals[i].ice.addr, addr)) {
 			p->locals[i] = p->locals[--p->n_locals];
 			break;
 		}
 	if (p->ice)
-		ice_remove_local(p->ice, now, addr);
+		ice_remove_local(p->ice, now, addr, via);
 	peer_pump(p, now);
 }
 
@@ -158,10 +159,11 @@ void peer_end_of_locals(struct peer *p, usec_t now)
 	peer_pump(p, now);
 }
 
-void peer_note_error(struct peer *p, const struct addr *local, const struct addr *remote, int err)
+void peer_note_error(struct peer *p, const struct addr *local, const struct addr *remote,
+		     enum dgram_via via, int err)
 {
 	if (p->ice)
-		ice_note_error(p->ice, local, remote, err);
+		ice_note_error(p->ice, local, remote, via, err);
 }
 
 int peer_make_dtls(struct peer *p, enum dtls_role role)
@@ -230,7 +232,7 @@ static void hold_early(struct peer *p, const struct dgram *d)
 	memcpy(dst, &d->remote, sizeof(d->remote));
 	memcpy(dst + sizeof(d->remote), &d->local, sizeof(d->local));
 	memcpy(dst + sizeof(d->remote) + sizeof(d->local), d->data.ptr, d->data.len);
-	pktq_commit(&p->early, 0, len);
+	pktq_commit(&p->early, d->via, len);
 	p->n_early++;
 	p->stats.early_held++;
 }
@@ -239,7 +241,7 @@ static int take_dtls(struct peer *p, usec_t now, const struct dgram *d)
 {
 	int err;
 
-	ice_note_data(p->ice, now, &d->local, &d->remote);
+	ice_note_data(p->ice, now, d);
 	err = dtls_input(p->dtls, now, d->data);
 	if (p->role == DTLS_PASSIVE)
 		p->dtls_started = true;
@@ -255,9 +257,11 @@ void peer_use_early(struct peer *p, usec_t now)
 		struct span kept;
 		struct reader r;
 		struct dgram d;
+		uint32_t via;
 
-		if (!pktq_pop(&p->early, NULL, &kept))
+		if (!pktq_pop(&p->early, &via, &kept))
 			break;
+		d.via = (enum dgram_via)via;
 		r = reader_of(kept);
 		reader_copy(&r, &d.remote, sizeof(d.remote));
 		reader_copy(&r, &d.local, sizeof(d.local));
@@ -493,7 +497,7 @@ static bool choose_paths(struct peer *p)
 
 static bool to_path(const struct ice_path *path, struct span data, struct dgram *out)
 {
-	*out = (struct dgram){ .local = path->local, .remote = path->remote, .data = data };
+	*out = (struct dgram){ path->local, path->remote, data, path->via };
 	return true;
 }
 

@@ -55,11 +55,12 @@ struct peer_local {
 
 /* Before or after the start. 0, -EEXIST, FL_EQUOTA, FL_EUNSUPPORTED. */
 int peer_add_local(struct peer *p, usec_t now, const struct peer_local *local) FL_WARN_UNUSED;
-void peer_remove_local(struct peer *p, usec_t now, const struct addr *addr);
+void peer_remove_local(struct peer *p, usec_t now, const struct addr *addr, enum dgram_via via);
 int peer_add_stun_server(struct peer *p, usec_t now, const struct addr *server) FL_WARN_UNUSED;
 /* No more addresses or servers to come for now. */
 void peer_end_of_locals(struct peer *p, usec_t now);
-void peer_note_error(struct peer *p, const struct addr *local, const struct addr *remote, int err);
+void peer_note_error(struct peer *p, const struct addr *local, const struct addr *remote,
+		     enum dgram_via via, int err);
 
 int peer_offer(struct peer *p, usec_t now) FL_WARN_UNUSED;
 int peer_answer(struct peer *p, usec_t now, const char *offer_sdp) FL_WARN_UNUSED;

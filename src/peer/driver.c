@@ -89,7 +89,7 @@ static enum ice_net net_of(const struct iface *i)
 
 static void close_socket(struct fl_peer *p, struct driver_socket *s)
 {
-	peer_remove_local(p->core, usec_monotonic(), &s->addr);
+	peer_remove_local(p->core, usec_monotonic(), &s->addr, DGRAM_UDP);
 	udp_destroy(s->udp);
 	s->udp = NULL;
 }

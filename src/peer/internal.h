@@ -80,7 +80,7 @@ struct peer {
 	enum dtls_role role;
 	bool dtls_started;
 	usec_t dtls_not_before; /* its timer is not looked at before */
-	struct pktq early;	/* tag: none; data: addresses and packet, see core.c */
+	struct pktq early;	/* tag: via; data: addresses and packet, see core.c */
 	unsigned n_early;
 	struct ice_path path;
 	struct ice_path early_paths[PEER_EARLY_PATHS]; /* where the present output also goes */

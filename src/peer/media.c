@@ -119,9 +119,8 @@ bool peer_video_output(struct peer *p, struct dgram *out)
 
 		if (n < 0)
 			continue;
-		*out = (struct dgram){ .local = p->path.local,
-				       .remote = p->path.remote,
-				       .data = span_of(v.data, (size_t)n) };
+		*out = (struct dgram){ p->path.local, p->path.remote, span_of(v.data, (size_t)n),
+				       p->path.via };
 		return true;
 	}
 	return false;

@@ -134,7 +134,7 @@ static void on_dgram(void *arg, usec_t now, const struct dgram *d)
 	} else {
 		n->data++;
 		n->data_at = now;
-		ice_note_data(n->ice, now, &d->local, &d->remote);
+		ice_note_data(n->ice, now, d);
 	}
 	ice_node_turn(n);
 }

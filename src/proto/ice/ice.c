@@ -161,22 +161,23 @@ usec_t ice_deadline(const struct ice *ice)
 			ice__select_deadline(ice));
 }
 
-void ice_note_data(struct ice *ice, usec_t now, const struct addr *local, const struct addr *remote)
+void ice_note_data(struct ice *ice, usec_t now, const struct dgram *d)
 {
-	int base = ice__local_of_base(ice, local), pair;
+	int base = ice__local_of_base(ice, &d->local, d->via), pair;
 
 	if (base < 0)
 		return;
-	pair = ice__pair_find(ice, ice->gen, base, remote);
+	pair = ice__pair_find(ice, ice->gen, base, &d->remote);
 	if (pair < 0 || ice->pairs[pair].heard)
 		return;
 	ice->pairs[pair].heard = true;
 	ice__turn_end(ice, now);
 }
 
-void ice_note_error(struct ice *ice, const struct addr *local, const struct addr *remote, int err)
+void ice_note_error(struct ice *ice, const struct addr *local, const struct addr *remote,
+		    enum dgram_via via, int err)
 {
-	int base = ice__local_of_base(ice, local), pair;
+	int base = ice__local_of_base(ice, local, via), pair;
 
 	if (base < 0)
 		return;
@@ -191,7 +192,7 @@ static void describe(const struct ice *ice, const struct lcand *l, struct ice_ca
 {
 	*out = (struct ice_candidate){
 		.type = l->type,
-		.transport = ICE_UDP,
+		.transport = l->transport,
 		.component = 1,
 		.priority = l->priority,
 		.addr = l->addr,

@@ -11,6 +11,11 @@
  * `.local` and other host names in candidates are resolved by the caller, who then adds the
  * candidate with its address.
  *
+ * TCP (RFC 6544): a passive local candidate is a listening address; an active one has the discard
+ * port, 9, and stands for all connections that go out from its IP. In a dgram over TCP, local is
+ * that candidate's address and remote the other end of the connection; the driver opens a
+ * connection when output asks for one that is not there.
+ *
  * Left to others: SDP, TURN, mDNS, and data. Where data should go is asked with ice_path().
  *
  * Addresses are values. Strings that come out are borrowed until the next call on the agent.
@@ -42,6 +47,12 @@
 enum ice_type { ICE_HOST, ICE_SRFLX, ICE_PRFLX, ICE_RELAY };
 
 enum ice_transport { ICE_UDP, ICE_TCP_ACTIVE, ICE_TCP_PASSIVE, ICE_TCP_SO };
+#define ICE_TCP_ACTIVE_PORT 9 /* of an active candidate (RFC 6544 §4.1) */
+
+static inline enum dgram_via ice_via(enum ice_transport t)
+{
+	return t == ICE_UDP ? DGRAM_UDP : DGRAM_TCP;
+}
 
 /* A candidate as it is written in SDP (RFC 8839 §5.1). */
 struct ice_candidate {
@@ -93,6 +104,7 @@ struct ice_local {
 	struct addr addr;    /* where it is reached; a bound port, not 0 */
 	struct addr base;    /* ICE_SRFLX: the host address behind it; else ignored */
 	struct addr related; /* ICE_RELAY: the mapped address, for raddr; else ignored */
+	enum ice_transport transport; /* ICE_UDP; of a host also ICE_TCP_ACTIVE and _PASSIVE */
 	enum ice_net net;
 	uint8_t preference; /* among addresses of the same kind, higher is better (relay: UDP before
 			       TCP before TLS) */
@@ -106,7 +118,7 @@ struct ice_local {
 int ice_add_local(struct ice *ice, usec_t now, const struct ice_local *local) FL_WARN_UNUSED;
 /* The address is gone: its candidates and pairs go too, and a selected pair over it is given up.
  * -ENOENT when unknown. */
-int ice_remove_local(struct ice *ice, usec_t now, const struct addr *addr);
+int ice_remove_local(struct ice *ice, usec_t now, const struct addr *addr, enum dgram_via via);
 /* Asked from every host address of its family, the present ones and those to come. 0, -EEXIST,
  * FL_EQUOTA. */
 int ice_add_stun_server(struct ice *ice, usec_t now, const struct addr *server) FL_WARN_UNUSED;
@@ -127,8 +139,8 @@ int ice_set_remote(struct ice *ice, usec_t now, const struct ice_remote *remote)
 bool ice_is_remote(const struct ice *ice, const char *ufrag, const char *pwd);
 /*
  * May come before ice_set_remote(); one that names a ufrag waits for the credentials it belongs to,
- * also when they come with a restart. 1: taken; 0: of no use (TCP, a name, a duplicate, another
- * component, a limit), counted and ignored.
+ * also when they come with a restart. 1: taken; 0: of no use (active TCP, a name, a duplicate,
+ * another component, a limit), counted and ignored.
  */
 int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *candidate);
 void ice_end_of_remotes(struct ice *ice, usec_t now);
@@ -144,11 +156,11 @@ void ice_restart(struct ice *ice, usec_t now);
  */
 int ice_input(struct ice *ice, usec_t now, const struct dgram *d);
 /* Optional: data that is not STUN came this way. Makes an early path better known. */
-void ice_note_data(struct ice *ice, usec_t now, const struct addr *local,
-		   const struct addr *remote);
+void ice_note_data(struct ice *ice, usec_t now, const struct dgram *d);
 /* Optional: the driver could not send from local to remote (-ENETUNREACH …). Goes into the report.
  */
-void ice_note_error(struct ice *ice, const struct addr *local, const struct addr *remote, int err);
+void ice_note_error(struct ice *ice, const struct addr *local, const struct addr *remote,
+		    enum dgram_via via, int err);
 /* Optional: data is not getting through (SCTP retransmits). The path is checked now and at a quick
  * pace, so that ICE_DISCONNECTED comes within about a second when it is dead. */
 void ice_suspect(struct ice *ice, usec_t now);
@@ -198,6 +210,7 @@ enum ice_path_level {
 struct ice_path {
 	enum ice_path_level level;
 	struct addr local, remote; /* send from local to remote */
+	enum dgram_via via;
 	enum ice_type local_type, remote_type;
 	uint32_t rtt_us; /* 0: not measured */
 };
@@ -235,6 +248,7 @@ enum ice_pair_error {
 struct ice_pair_info {
 	enum ice_type local_type, remote_type; /* local: as the other side sees it */
 	struct addr local, base, remote;       /* base: our own address of the pair */
+	enum dgram_via via;
 	enum ice_pair_state state;
 	bool valid, nominated, selected;
 	uint64_t priority;

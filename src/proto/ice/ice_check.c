@@ -38,7 +38,7 @@ static int write_check(const struct ice *ice, const struct pair *p, const struct
 
 	stun_begin(&s, o->data, sizeof(o->data), STUN_REQUEST, STUN_BINDING, c->tid);
 	write_username(creds, &s);
-	stun_put_u32(&s, STUN_PRIORITY, ice__priority(ICE_PRFLX, l->preference));
+	stun_put_u32(&s, STUN_PRIORITY, ice__priority(ICE_PRFLX, l->transport, l->preference));
 	stun_put_u64(&s, c->controlling ? STUN_ICE_CONTROLLING : STUN_ICE_CONTROLLED, ice->tie);
 	if (c->nominating) {
 		stun_put_flag(&s, STUN_USE_CANDIDATE);
@@ -54,7 +54,8 @@ static int write_check(const struct ice *ice, const struct pair *p, const struct
 void ice__check_send(struct ice *ice, usec_t now, struct pair *p)
 {
 	struct check *c = &p->checks[p->next_check];
-	struct out *o = ice__output(ice, &ice->locals[p->local].addr, &p->remote_addr);
+	struct out *o = ice__output(ice, &ice->locals[p->local].addr, &p->remote_addr,
+				    ice_via(ice->locals[p->local].transport));
 	int len;
 
 	p->last_sent = now;

@@ -180,7 +180,7 @@ static void add_address(struct run *r, struct reader *s)
 	l.net = (enum ice_net)(flags >> 2 & 3);
 	l.preference = flags;
 	if (flags & 64)
-		ice_remove_local(r->ice, r->now, &l.addr);
+		ice_remove_local(r->ice, r->now, &l.addr, ice_via(l.transport));
 	else if (flags & 128)
 		(void)!ice_add_stun_server(r->ice, r->now, &l.addr);
 	else
@@ -226,8 +226,8 @@ static void step(struct run *r, uint8_t what, struct reader *s)
 	case 8:
 		a = address(s);
 		b = address(s);
-		ice_note_data(r->ice, r->now, &a, &b);
-		ice_note_error(r->ice, &a, &b, -1);
+		ice_note_data(r->ice, r->now, &(struct dgram){ .local = a, .remote = b });
+		ice_note_error(r->ice, &a, &b, DGRAM_UDP, -1);
 		ice_suspect(r->ice, r->now);
 		break;
 	case 9:

@@ -3,7 +3,8 @@
 
 #include "proto/ice/ice_internal.h"
 
-struct out *ice__output(struct ice *ice, const struct addr *local, const struct addr *remote)
+struct out *ice__output(struct ice *ice, const struct addr *local, const struct addr *remote,
+			enum dgram_via via)
 {
 	struct out *o;
 
@@ -14,6 +15,7 @@ struct out *ice__output(struct ice *ice, const struct addr *local, const struct 
 	o = &ice->outputs[(ice->out_first + ice->out_count++) % ICE_OUTPUT_MAX];
 	o->local = *local;
 	o->remote = *remote;
+	o->via = via;
 	o->len = 0;
 	return o;
 }
@@ -27,14 +29,14 @@ bool ice_next_output(struct ice *ice, struct dgram *out)
 	o = &ice->outputs[ice->out_first];
 	ice->out_first = (ice->out_first + 1) % ICE_OUTPUT_MAX;
 	ice->out_count--;
-	*out = (struct dgram){ o->local, o->remote, span_of(o->data, o->len) };
+	*out = (struct dgram){ o->local, o->remote, span_of(o->data, o->len), o->via };
 	return true;
 }
 
 static void answer_success(struct ice *ice, const struct dgram *d, const struct stun_msg *m,
 			   unsigned gen)
 {
-	struct out *o = ice__output(ice, &d->local, &d->remote);
+	struct out *o = ice__output(ice, &d->local, &d->remote, d->via);
 	struct stun_out s;
 	int len;
 
@@ -52,7 +54,7 @@ static void answer_error(struct ice *ice, const struct dgram *d, const struct st
 			 unsigned gen, uint16_t code, const char *reason)
 {
 	static const uint16_t known[] = { STUN_PRIORITY, STUN_USE_CANDIDATE };
-	struct out *o = ice__output(ice, &d->local, &d->remote);
+	struct out *o = ice__output(ice, &d->local, &d->remote, d->via);
 	struct stun_out s;
 	uint16_t types[8];
 	int len;
@@ -121,6 +123,10 @@ static int request_pair(struct ice *ice, usec_t now, const struct dgram *d, int 
 
 	if (pair >= 0)
 		return pair;
+	if (d->via ==
+	    DGRAM_TCP) /* what connects to a listener is active, and the other way round */
+		r.transport = ice->locals[local].transport == ICE_TCP_PASSIVE ? ICE_TCP_ACTIVE
+									      : ICE_TCP_PASSIVE;
 	r.addr.scope = 0;
 	snprintf(r.foundation, sizeof(r.foundation), "p%u",
 		 addr_hash(&d->remote, ice->foundation_key));
@@ -135,7 +141,7 @@ static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 	int pair;
 
 	if (!stun_get_u32(m, STUN_PRIORITY, &priority))
-		priority = ice__priority(ICE_PRFLX, 0);
+		priority = ice__priority(ICE_PRFLX, ice->locals[local].transport, 0);
 	pair = request_pair(ice, now, d, local, priority);
 	if (pair < 0)
 		return;
@@ -156,7 +162,7 @@ static void input_request(struct ice *ice, usec_t now, const struct dgram *d,
 			  const struct stun_msg *m)
 {
 	static const uint16_t known[] = { STUN_PRIORITY, STUN_USE_CANDIDATE };
-	int local = ice__local_of_base(ice, &d->local), gen;
+	int local = ice__local_of_base(ice, &d->local, d->via), gen;
 	uint16_t types[1];
 
 	if (local < 0) {
@@ -274,7 +280,8 @@ static void input_answer(struct ice *ice, usec_t now, const struct dgram *d,
 		return;
 	}
 	if (!addr_equal(&d->remote, &p->remote_addr) ||
-	    !addr_equal(&d->local, &ice->locals[p->local].addr)) {
+	    !addr_equal(&d->local, &ice->locals[p->local].addr) ||
+	    d->via != ice_via(ice->locals[p->local].transport)) {
 		c->open = false;
 		p->error = ICE_PAIR_ASYMMETRIC;
 		return;

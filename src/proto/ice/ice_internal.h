@@ -68,10 +68,22 @@
 #define PWD_LEN 24  /* 144 random bits; RFC 8445 §5.3 wants 128 */
 #define GENERATIONS 2
 
+/* Which of two working pairs is taken, the higher one; docs/ice.md says why. Within a rank the
+ * priority decides. */
+enum ice_rank {
+	RANK_RELAYED,
+	RANK_VIRTUAL,	  /* over a VPN, a virtual or a link-local network of ours */
+	RANK_PUNCHED_TCP, /* through address translation */
+	RANK_PUNCHED,
+	RANK_LOCAL_TCP, /* by untranslated addresses on physical networks */
+	RANK_LOCAL,
+};
+
 struct lcand {
 	bool used, announce;
 	enum ice_type type;
 	struct addr addr, base, related; /* base: what we send from; host and relay: addr itself */
+	enum ice_transport transport;
 	enum ice_net net;
 	uint32_t priority;
 	uint16_t preference; /* the "local preference" of RFC 8445 §5.1.2 */
@@ -82,6 +94,7 @@ struct rcand {
 	bool used;
 	unsigned gen;
 	enum ice_type type;
+	enum ice_transport transport;
 	struct addr addr; /* scope 0 */
 	uint32_t priority;
 	char foundation[ICE_FOUNDATION_MAX + 1];
@@ -143,6 +156,7 @@ struct creds {
 
 struct out {
 	struct addr local, remote;
+	enum dgram_via via;
 	uint16_t len;
 	uint8_t data[STUN_SHORT_MAX];
 };
@@ -190,8 +204,8 @@ struct ice {
 };
 
 /* ice_local.c: local candidates and STUN servers */
-uint32_t ice__priority(enum ice_type type, uint16_t preference);
-int ice__local_of_base(const struct ice *ice, const struct addr *base);
+uint32_t ice__priority(enum ice_type type, enum ice_transport transport, uint16_t preference);
+int ice__local_of_base(const struct ice *ice, const struct addr *base, enum dgram_via via);
 int ice__local_mapped(struct ice *ice, const struct lcand *base, const struct addr *mapped);
 void ice__local_forget_mapped(struct ice *ice, int keep);
 bool ice__probe_answer(struct ice *ice, usec_t now, const struct dgram *d,
@@ -208,7 +222,7 @@ int ice__pair_add(struct ice *ice, usec_t now, int local, int remote);
 void ice__pair_drop(struct ice *ice, int pair);
 void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p);
 uint64_t ice__pair_priority(const struct ice *ice, const struct pair *p);
-int ice__pair_rank(const struct ice *ice, const struct pair *p);
+enum ice_rank ice__pair_rank(const struct ice *ice, const struct pair *p);
 bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct pair *b);
 void ice__remote_take_early(struct ice *ice, usec_t now);
 void ice__remote_forget(struct ice *ice, int remote);
@@ -220,7 +234,8 @@ usec_t ice__check_deadline(const struct ice *ice);
 void ice__trigger(struct ice *ice, usec_t now, struct pair *p);
 
 /* ice_input.c */
-struct out *ice__output(struct ice *ice, const struct addr *local, const struct addr *remote);
+struct out *ice__output(struct ice *ice, const struct addr *local, const struct addr *remote,
+			enum dgram_via via);
 
 /* ice_select.c: nomination, consent, path, state */
 void ice__valid(struct ice *ice, usec_t now, int pair);

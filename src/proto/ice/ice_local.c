@@ -5,22 +5,28 @@
 #include "base/text.h"
 #include "proto/ice/ice_internal.h"
 
-/* RFC 8445 §5.1.2.1 with the type preferences recommended in §5.1.2.2; component 1. */
-uint32_t ice__priority(enum ice_type type, uint16_t preference)
+/* RFC 8445 §5.1.2.1 with the type preferences recommended in §5.1.2.2, over TCP those that others
+ * have too (below every direct UDP candidate); component 1. */
+uint32_t ice__priority(enum ice_type type, enum ice_transport transport, uint16_t preference)
 {
-	static const uint32_t type_preference[] = {
-		[ICE_HOST] = 126,
-		[ICE_PRFLX] = 110,
-		[ICE_SRFLX] = 100,
-		[ICE_RELAY] = 0,
+	static const uint32_t type_preference[][2] = {
+		[ICE_HOST] = { 126, 90 },
+		[ICE_PRFLX] = { 110, 80 },
+		[ICE_SRFLX] = { 100, 70 },
+		[ICE_RELAY] = { 0, 0 },
 	};
 
-	return type_preference[type] << 24 | (uint32_t)preference << 8 | 255;
+	return type_preference[type][transport != ICE_UDP] << 24 | (uint32_t)preference << 8 | 255;
 }
 
-/* Kind of network first, then IPv6 before IPv4, then what the driver prefers, then order. */
+/* Kind of network first, then IPv6 before IPv4, then what the driver prefers, then order. Over TCP
+ * the direction comes before all (RFC 6544 §4.2): active 6, passive 4. */
 static uint16_t local_preference(const struct ice_local *l, int index)
 {
+	if (l->transport != ICE_UDP)
+		return (uint16_t)((l->transport == ICE_TCP_ACTIVE ? 6 : 4) << 13 |
+				  (3 - l->net) << 11 | (l->addr.family == ADDR_V6) << 10 |
+				  FL_MIN(l->preference, 31) << 5 | (31 - FL_MIN(index, 31)));
 	return (uint16_t)((3 - l->net) << 14 | (l->addr.family == ADDR_V6) << 13 |
 			  l->preference << 5 | (31 - FL_MIN(index, 31)));
 }
@@ -29,7 +35,7 @@ static uint16_t local_preference(const struct ice_local *l, int index)
 static void set_foundation(const struct ice *ice, struct lcand *l, const struct addr *server)
 {
 	struct addr base = l->base, from = server ? *server : (struct addr){ 0 };
-	uint64_t key = ice->foundation_key + (uint64_t)l->type;
+	uint64_t key = ice->foundation_key + (uint64_t)l->type + 8 * (uint64_t)l->transport;
 
 	base.port = 0;
 	from.port = 0;
@@ -37,22 +43,27 @@ static void set_foundation(const struct ice *ice, struct lcand *l, const struct 
 		 addr_hash(&base, key + ((uint64_t)addr_hash(&from, key) << 8)));
 }
 
-int ice__local_of_base(const struct ice *ice, const struct addr *base)
+int ice__local_of_base(const struct ice *ice, const struct addr *base, enum dgram_via via)
 {
 	for (int i = 0; i < ICE_LOCALS_MAX; i++)
 		if (ice->locals[i].used &&
 		    (ice->locals[i].type == ICE_HOST || ice->locals[i].type == ICE_RELAY) &&
+		    ice_via(ice->locals[i].transport) == via &&
 		    addr_equal(&ice->locals[i].addr, base))
 			return i;
 	return -1;
 }
 
-static int find_local(const struct ice *ice, const struct addr *addr, const struct addr *base)
+static int find_local(const struct ice *ice, const struct addr *addr, const struct addr *base,
+		      enum dgram_via via)
 {
-	for (int i = 0; i < ICE_LOCALS_MAX; i++)
-		if (ice->locals[i].used && addr_equal(&ice->locals[i].addr, addr) &&
-		    addr_equal(&ice->locals[i].base, base))
+	for (int i = 0; i < ICE_LOCALS_MAX; i++) {
+		const struct lcand *l = &ice->locals[i];
+
+		if (l->used && ice_via(l->transport) == via && addr_equal(&l->addr, addr) &&
+		    addr_equal(&l->base, base))
 			return i;
+	}
 	return -1;
 }
 
@@ -81,9 +92,10 @@ static int add_reflexive(struct ice *ice, const struct lcand *base, const struct
 		.addr = *addr,
 		.base = base->addr,
 		.related = base->addr,
+		.transport = base->transport,
 		.net = base->net,
 		.preference = base->preference,
-		.priority = ice__priority(type, base->preference),
+		.priority = ice__priority(type, base->transport, base->preference),
 		.announce = type == ICE_SRFLX,
 	};
 	set_foundation(ice, l, server);
@@ -101,14 +113,17 @@ int ice__local_mapped(struct ice *ice, const struct lcand *base, const struct ad
 	int i, reflexive = 0, stand_in = (int)(base - ice->locals);
 
 	addr.scope = base->addr.scope;
-	i = find_local(ice, &addr, &base->addr);
+	if (base->transport == ICE_TCP_ACTIVE && addr_ip_equal(&addr, &base->addr))
+		return stand_in; /* each connection has a port of its own */
+	i = find_local(ice, &addr, &base->addr, ice_via(base->transport));
 	if (i >= 0)
 		return i;
 	for (i = 0; i < ICE_LOCALS_MAX; i++) {
 		if (!ice->locals[i].used || ice->locals[i].type != ICE_PRFLX)
 			continue;
 		reflexive++;
-		if (addr_equal(&ice->locals[i].base, &base->addr))
+		if (ice->locals[i].transport == base->transport &&
+		    addr_equal(&ice->locals[i].base, &base->addr))
 			stand_in = i;
 	}
 	i = reflexive < PRFLX_LOCALS_MAX ? add_reflexive(ice, base, &addr, ICE_PRFLX, NULL) : -1;
@@ -137,8 +152,9 @@ static bool worth_asking(const struct lcand *from, const struct addr *to)
 	bool loop_from = addr_range(&from->addr) == ADDR_LOOPBACK;
 	bool loop_to = addr_range(to) == ADDR_LOOPBACK;
 
-	return from->used && from->type == ICE_HOST && from->addr.family == to->family &&
-	       loop_from == loop_to && addr_range(&from->addr) != ADDR_LINK_LOCAL;
+	return from->used && from->type == ICE_HOST && from->transport == ICE_UDP &&
+	       from->addr.family == to->family && loop_from == loop_to &&
+	       addr_range(&from->addr) != ADDR_LINK_LOCAL;
 }
 
 static void probe_add(struct ice *ice, usec_t now, int local, int server)
@@ -174,12 +190,13 @@ static int add_host(struct ice *ice, usec_t now, const struct ice_local *local)
 		.type = local->type,
 		.addr = local->addr,
 		.base = local->addr,
+		.transport = local->transport,
 		.net = local->net,
 		.preference = local_preference(local, i),
 	};
 	if (local->type == ICE_RELAY)
 		l->related = local->related;
-	l->priority = ice__priority(l->type, l->preference);
+	l->priority = ice__priority(l->type, l->transport, l->preference);
 	set_foundation(ice, l, NULL);
 	ice__pair_local(ice, now, i);
 	for (int s = 0; s < (int)ice->n_servers; s++)
@@ -191,17 +208,19 @@ int ice_add_local(struct ice *ice, usec_t now, const struct ice_local *local)
 {
 	int base, err = 0;
 
-	if (!usable(ice, &local->addr) || local->type == ICE_PRFLX)
+	if (!usable(ice, &local->addr) || local->type == ICE_PRFLX ||
+	    local->transport == ICE_TCP_SO ||
+	    (local->transport != ICE_UDP && local->type != ICE_HOST))
 		return FL_EUNSUPPORTED;
 	if (local->type == ICE_SRFLX) {
-		base = ice__local_of_base(ice, &local->base);
+		base = ice__local_of_base(ice, &local->base, DGRAM_UDP);
 		if (base < 0)
 			return -ENOENT;
-		if (find_local(ice, &local->addr, &local->base) >= 0)
+		if (find_local(ice, &local->addr, &local->base, DGRAM_UDP) >= 0)
 			return -EEXIST;
 		if (add_reflexive(ice, &ice->locals[base], &local->addr, ICE_SRFLX, NULL) < 0)
 			err = FL_EQUOTA;
-	} else if (ice__local_of_base(ice, &local->addr) >= 0) {
+	} else if (ice__local_of_base(ice, &local->addr, ice_via(local->transport)) >= 0) {
 		return -EEXIST;
 	} else {
 		err = add_host(ice, now, local);
@@ -210,9 +229,9 @@ int ice_add_local(struct ice *ice, usec_t now, const struct ice_local *local)
 	return err;
 }
 
-int ice_remove_local(struct ice *ice, usec_t now, const struct addr *addr)
+int ice_remove_local(struct ice *ice, usec_t now, const struct addr *addr, enum dgram_via via)
 {
-	int base = ice__local_of_base(ice, addr);
+	int base = ice__local_of_base(ice, addr, via);
 	bool lost = false;
 
 	if (base < 0)
@@ -226,7 +245,8 @@ int ice_remove_local(struct ice *ice, usec_t now, const struct addr *addr)
 		if (ice->probes[i].used && ice->probes[i].local == base)
 			ice->probes[i].used = false;
 	for (int i = 0; i < ICE_LOCALS_MAX; i++)
-		if (ice->locals[i].used && addr_equal(&ice->locals[i].base, addr))
+		if (ice->locals[i].used && ice_via(ice->locals[i].transport) == via &&
+		    addr_equal(&ice->locals[i].base, addr))
 			ice->locals[i].used = false;
 	if (lost)
 		ice__revive(ice, now);
@@ -266,7 +286,7 @@ static bool adds_something(const struct ice *ice, const struct lcand *base,
 	for (int i = 0; i < ICE_LOCALS_MAX; i++) {
 		const struct lcand *l = &ice->locals[i];
 
-		if (!l->used || l->type == ICE_PRFLX)
+		if (!l->used || l->type == ICE_PRFLX || l->transport != ICE_UDP)
 			continue;
 		if (addr_equal(&l->addr, mapped))
 			return false;
@@ -281,7 +301,7 @@ static bool adds_something(const struct ice *ice, const struct lcand *base,
 static bool moved(struct ice *ice, const struct lcand *base, const struct addr *was,
 		  const struct addr *mapped)
 {
-	int i = was->family == ADDR_NONE ? -1 : find_local(ice, was, &base->addr);
+	int i = was->family == ADDR_NONE ? -1 : find_local(ice, was, &base->addr, DGRAM_UDP);
 
 	if (i < 0 || ice->locals[i].type != ICE_SRFLX || addr_equal(was, mapped))
 		return false;
@@ -316,7 +336,7 @@ bool ice__probe_answer(struct ice *ice, usec_t now, const struct dgram *d, const
 	for (int i = 0; i < PROBES_MAX; i++) {
 		struct probe *p = &ice->probes[i];
 
-		if (p->used && stun_client_is(&p->client, m) &&
+		if (p->used && d->via == DGRAM_UDP && stun_client_is(&p->client, m) &&
 		    addr_equal(&d->remote, &ice->servers[p->server]) &&
 		    addr_equal(&d->local, &ice->locals[p->local].addr)) {
 			probe_mapped(ice, now, p, m);
@@ -328,7 +348,8 @@ bool ice__probe_answer(struct ice *ice, usec_t now, const struct dgram *d, const
 
 static void probe_send(struct ice *ice, struct probe *p)
 {
-	struct out *o = ice__output(ice, &ice->locals[p->local].addr, &ice->servers[p->server]);
+	struct out *o = ice__output(ice, &ice->locals[p->local].addr, &ice->servers[p->server],
+				    DGRAM_UDP);
 	struct stun_out s;
 	int len;
 

@@ -45,26 +45,24 @@ static bool remote_is_direct(const struct rcand *r)
 		(range == ADDR_PRIVATE || range == ADDR_LINK_LOCAL || range == ADDR_LOOPBACK));
 }
 
-/*
- * Which of two working pairs is taken: 3 local, 2 punched, 1 local over a VPN or a virtual or
- * link-local network, 0 relayed. Within a rank the priority decides. For a pair not yet answered it
- * is the best the pair can become.
- */
-int ice__pair_rank(const struct ice *ice, const struct pair *p)
+/* For a pair not yet answered it is the best the pair can become. */
+enum ice_rank ice__pair_rank(const struct ice *ice, const struct pair *p)
 {
 	const struct lcand *l = seen_local(ice, p);
 	const struct rcand *r = &ice->remotes[p->remote];
 
 	if (l->type == ICE_RELAY || r->type == ICE_RELAY)
-		return 0;
+		return RANK_RELAYED;
 	if (l->net == ICE_NET_VIRTUAL || l->net == ICE_NET_LINK_LOCAL)
-		return 1;
-	return l->type == ICE_HOST && remote_is_direct(r) ? 3 : 2;
+		return RANK_VIRTUAL;
+	if (l->type == ICE_HOST && remote_is_direct(r))
+		return l->transport == ICE_UDP ? RANK_LOCAL : RANK_LOCAL_TCP;
+	return l->transport == ICE_UDP ? RANK_PUNCHED : RANK_PUNCHED_TCP;
 }
 
 bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct pair *b)
 {
-	int rank_a = ice__pair_rank(ice, a), rank_b = ice__pair_rank(ice, b);
+	enum ice_rank rank_a = ice__pair_rank(ice, a), rank_b = ice__pair_rank(ice, b);
 
 	if (rank_a != rank_b)
 		return rank_a > rank_b;
@@ -112,12 +110,29 @@ static int pair_slot(struct ice *ice, const struct pair *p)
 	return least;
 }
 
+/* RFC 6544 §6.2: who listens waits for the other side's connection, which shows itself as a peer-
+ * reflexive candidate. */
+static bool transports_meet(const struct lcand *l, const struct rcand *r)
+{
+	switch (l->transport) {
+	case ICE_UDP:
+		return r->transport == ICE_UDP;
+	case ICE_TCP_ACTIVE:
+		return r->transport == ICE_TCP_PASSIVE;
+	case ICE_TCP_PASSIVE:
+		return r->transport == ICE_TCP_ACTIVE && r->type == ICE_PRFLX;
+	case ICE_TCP_SO:
+		return false;
+	}
+	return false;
+}
+
 /* Whether packets between the two can make sense at all. */
 static bool can_pair(const struct lcand *l, const struct rcand *r)
 {
 	enum addr_range lr = addr_range(&l->addr), rr = addr_range(&r->addr);
 
-	if (l->addr.family != r->addr.family)
+	if (l->addr.family != r->addr.family || !transports_meet(l, r))
 		return false;
 	if ((lr == ADDR_LOOPBACK) != (rr == ADDR_LOOPBACK) && l->type == ICE_HOST)
 		return false;
@@ -197,10 +212,11 @@ void ice__pair_local(struct ice *ice, usec_t now, int local)
 			ice__pair_add(ice, now, local, i);
 }
 
-static int find_remote(const struct ice *ice, const struct addr *addr)
+static int find_remote(const struct ice *ice, const struct addr *addr, enum dgram_via via)
 {
 	for (int i = 0; i < ICE_REMOTES_MAX; i++)
 		if (ice->remotes[i].used && ice->remotes[i].gen == ice->gen &&
+		    ice_via(ice->remotes[i].transport) == via &&
 		    addr_equal(&ice->remotes[i].addr, addr))
 			return i;
 	return -1;
@@ -212,6 +228,7 @@ static bool upgrade(struct rcand *have, const struct rcand *r)
 	if (have->type != ICE_PRFLX || r->type == ICE_PRFLX)
 		return false;
 	have->type = r->type;
+	have->transport = r->transport;
 	have->priority = r->priority;
 	memcpy(have->foundation, r->foundation, sizeof(have->foundation));
 	return true;
@@ -221,7 +238,7 @@ static bool upgrade(struct rcand *have, const struct rcand *r)
  * is paired with all bases, a peer-reflexive one only by the caller (§7.3.1.4). */
 int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r)
 {
-	int i = find_remote(ice, &r->addr);
+	int i = find_remote(ice, &r->addr, ice_via(r->transport));
 
 	if (i >= 0) {
 		if (upgrade(&ice->remotes[i], r)) {
@@ -254,9 +271,9 @@ static bool candidate_usable(const struct ice *ice, const struct ice_candidate *
 {
 	enum addr_range range = addr_range(&c->addr);
 
-	return c->transport == ICE_UDP && c->component == 1 && c->addr.family != ADDR_NONE &&
-	       c->addr.port != 0 && range != ADDR_UNSPECIFIED && range != ADDR_MULTICAST &&
-	       (range != ADDR_LOOPBACK || ice->config.loopback);
+	return (c->transport == ICE_UDP || c->transport == ICE_TCP_PASSIVE) && c->component == 1 &&
+	       c->addr.family != ADDR_NONE && c->addr.port != 0 && range != ADDR_UNSPECIFIED &&
+	       range != ADDR_MULTICAST && (range != ADDR_LOOPBACK || ice->config.loopback);
 }
 
 /* Of another generation than the present one: it may have overtaken its description. */
@@ -293,7 +310,9 @@ void ice__remote_take_early(struct ice *ice, usec_t now)
 
 int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *candidate)
 {
-	struct rcand r = { .type = candidate->type, .priority = candidate->priority };
+	struct rcand r = { .type = candidate->type,
+			   .transport = candidate->transport,
+			   .priority = candidate->priority };
 	uint64_t known = ice->stats.candidates_ignored + ice->stats.over_limit;
 	int i;
 
@@ -335,6 +354,7 @@ static void describe(const struct ice *ice, int i, struct ice_pair_info *out)
 		.local = seen->addr,
 		.base = ice->locals[p->local].addr,
 		.remote = p->remote_addr,
+		.via = ice_via(ice->locals[p->local].transport),
 		.state = p->state,
 		.valid = p->valid,
 		.nominated = p->nominated,

@@ -180,13 +180,13 @@ static void reconsider(struct ice *ice, usec_t now)
 /* Is something better than p still being found out? */
 static bool better_is_open(const struct ice *ice, const struct pair *p)
 {
-	int rank = ice__pair_rank(ice, p);
+	enum ice_rank rank = ice__pair_rank(ice, p);
 
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
 		const struct pair *o = &ice->pairs[i];
 
 		if (o->used && o->gen == ice->gen && o->state < ICE_PAIR_SUCCEEDED &&
-		    ice__pair_rank(ice, o) > FL_MAX(rank, 1))
+		    ice__pair_rank(ice, o) > FL_MAX(rank, RANK_VIRTUAL))
 			return true;
 	}
 	return false;
@@ -196,11 +196,11 @@ static bool better_is_open(const struct ice *ice, const struct pair *p)
  * never what others wait for. */
 static usec_t grace_end(const struct ice *ice, const struct pair *p)
 {
-	int rank = ice__pair_rank(ice, p);
+	enum ice_rank rank = ice__pair_rank(ice, p);
 
-	if (rank == 3 || !better_is_open(ice, p))
+	if (rank == RANK_LOCAL || !better_is_open(ice, p))
 		return 0;
-	return usec_add(ice->stats.valid_us, rank == 0 ? GRACE_RELAY_US : GRACE_US);
+	return usec_add(ice->stats.valid_us, rank == RANK_RELAYED ? GRACE_RELAY_US : GRACE_US);
 }
 
 /* Whether it is worth leaving a working pair for p. One that goes by priorities would not follow
@@ -326,7 +326,7 @@ static void seek(struct ice *ice, usec_t now)
 static bool seeks(const struct ice *ice)
 {
 	return ice->selected >= 0 && ice->pairs[ice->selected].gen == ice->gen &&
-	       !disconnected(ice) && ice__pair_rank(ice, &ice->pairs[ice->selected]) < 3;
+	       !disconnected(ice) && ice__pair_rank(ice, &ice->pairs[ice->selected]) < RANK_LOCAL;
 }
 
 void ice__select_timeout(struct ice *ice, usec_t now)
@@ -434,6 +434,7 @@ static void fill_path(const struct ice *ice, int pair, enum ice_path_level level
 		.level = level,
 		.local = ice->locals[p->local].addr,
 		.remote = p->remote_addr,
+		.via = ice_via(ice->locals[p->local].transport),
 		.local_type = ice->locals[p->mapped >= 0 ? p->mapped : p->local].type,
 		.remote_type = ice->remotes[p->remote].type,
 		.rtt_us = p->rtt_us,
@@ -472,7 +473,8 @@ static void update_path(struct ice *ice)
 	struct ice_path path;
 
 	ice_path(ice, &path);
-	if (path.level != ice->path.level || !addr_equal(&path.local, &ice->path.local) ||
+	if (path.level != ice->path.level || path.via != ice->path.via ||
+	    !addr_equal(&path.local, &ice->path.local) ||
 	    !addr_equal(&path.remote, &ice->path.remote) ||
 	    path.local_type != ice->path.local_type || path.remote_type != ice->path.remote_type)
 		ice->event_path = true;

@@ -225,8 +225,8 @@ static void test_address_removed(void **state)
 	scene_run(&s, SEC);
 	assert_true(ice_nodes_agree(&s.a, &s.b));
 	assert_true(ice_node_selected(&s.a, &p));
-	assert_int_equal(ice_remove_local(s.a.ice, sim_now(s.sim), &p.base), 0);
-	assert_int_equal(ice_remove_local(s.a.ice, sim_now(s.sim), &p.base), -ENOENT);
+	assert_int_equal(ice_remove_local(s.a.ice, sim_now(s.sim), &p.base, DGRAM_UDP), 0);
+	assert_int_equal(ice_remove_local(s.a.ice, sim_now(s.sim), &p.base, DGRAM_UDP), -ENOENT);
 	ice_node_turn(&s.a);
 	assert_int_equal(ice_state(s.a.ice), ICE_DISCONNECTED);
 	scene_run(&s, SEC);
@@ -376,7 +376,7 @@ static void test_early_paths(void **state)
 	assert_int_equal(paths[1].remote.port, 5001);
 	assert_int_equal(ice_path(s.a.ice, &path), ICE_PATH_EARLY);
 	assert_int_equal(path.remote.port, 5000);
-	ice_note_data(s.a.ice, sim_now(s.sim), &paths[1].local, &paths[1].remote);
+	ice_note_data(s.a.ice, sim_now(s.sim), &(struct dgram){ paths[1].local, paths[1].remote });
 	assert_int_equal(ice_early_paths(s.a.ice, paths, 4), 2);
 	assert_int_equal(paths[0].remote.port, 5001);
 	scene_close(&s);

@@ -197,7 +197,7 @@ static void expect_carried(const char *ip, const char *const *want, size_t n_wan
 	assert_int_equal(addr_parse_ip(ip, &a), 0);
 	n = addr_carried(&a, out);
 	assert_int_equal(n, n_want);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; want && i < n; i++)
 		assert_string_equal(addr_format_ip(&out[i], text), want[i]);
 }
 

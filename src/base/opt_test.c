@@ -134,15 +134,16 @@ static void test_many_errors(void **state)
 	const char *bad = "nonsense\nport = x\ntext = fine\nsecret = hunter2\n";
 	struct target t = fresh();
 	struct opt_error error;
-	char text[4000] = "";
+	char text[4000];
+	size_t len = 0;
 
 	assert_true(opt_parse_text(table, &t, "f", bad, strlen(bad), &error) < 0);
 	assert_string_equal(error.text, "f:1: expected \"key = value\"\n"
 					"f:2: port: \"x\" is not a number from 0 to 65535\n"
 					"f:4: secret: the value is not a number from 0 to 9");
 	for (int i = 0; i < OPT_ERRORS_MAX + 5; i++)
-		strcat(text, "nonsense\n");
-	assert_true(opt_parse_text(table, &t, "f", text, strlen(text), &error) < 0);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "nonsense\n");
+	assert_true(opt_parse_text(table, &t, "f", text, len, &error) < 0);
 	assert_non_null(strstr(error.text, "f:16: "));
 	assert_null(strstr(error.text, "f:17: "));
 	assert_non_null(strstr(error.text, "\nthere are more errors after these"));

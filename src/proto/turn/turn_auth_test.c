@@ -365,24 +365,25 @@ static void test_nonce_changes(void **state)
 {
 	static const char others[] = "AZaz09+/-_= \x01";
 	bool reachable;
-	char nonce[64];
+	char nonce[64] = { 0 };
 	struct ctx c;
 
 	setup(&c, true, false);
 	for (size_t i = 0; i < strlen(c.nonce); i++) {
 		for (size_t j = 0; j < strlen(others); j++) {
-			strcpy(nonce, c.nonce);
+			assert_true(text_copy(nonce, sizeof(nonce), c.nonce));
 			if (nonce[i] == others[j])
 				continue;
 			nonce[i] = others[j];
 			assert_int_equal(with_nonce(&c, nonce, NOW, &reachable), 438);
 			assert_false(reachable);
 		}
-		strcpy(nonce, c.nonce);
+		assert_true(text_copy(nonce, sizeof(nonce), c.nonce));
 		nonce[i] = 0;
 		assert_int_equal(with_nonce(&c, nonce, NOW, &reachable), 438);
 	}
-	strcat(strcpy(nonce, c.nonce), "A");
+	assert_true(text_copy(nonce, sizeof(nonce), c.nonce));
+	nonce[strlen(c.nonce)] = 'A'; /* zeros follow */
 	assert_int_equal(with_nonce(&c, nonce, NOW, &reachable), 438);
 	turn_auth_destroy(c.auth);
 }
@@ -427,7 +428,7 @@ static void test_nonce_address(void **state)
 		assert_int_equal(reachable, rows[i].good);
 	}
 	assert_int_equal(addr_parse("192.0.2.1:4001", &c.client), 0);
-	strcpy(first, c.nonce);
+	assert_true(text_copy(first, sizeof(first), c.nonce));
 	challenge(&c, NOW);
 	assert_string_not_equal(first, c.nonce);
 	assert_int_equal(with_nonce(&c, c.nonce, NOW, &reachable), 0);

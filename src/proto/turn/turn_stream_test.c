@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "base/err.h"
+#include "proto/turn/turn.h"
 #include "proto/turn/turn_stream.h"
 
 #define STUN_EMPTY                                                                                 \
@@ -79,7 +80,7 @@ static void test_longest(void **state)
 	assert_int_equal(turn_stream_next(span_of(bytes, sizeof(bytes) - 1), &message, &used), 0);
 	assert_int_equal(turn_stream_next(span_of(bytes, sizeof(bytes)), &message, &used), 1);
 	assert_int_equal(used, TURN_STREAM_MESSAGE_MAX);
-	memcpy(bytes, "\x40\x00\xff\xff", 4);
+	turn_channel_header(TURN_CHANNEL_MIN, 65535, bytes);
 	assert_int_equal(turn_stream_next(span_of(bytes, 4 + 65535), &message, &used), 0);
 	assert_int_equal(turn_stream_next(span_of(bytes, 4 + 65536), &message, &used), 1);
 	assert_int_equal(message.len, 4 + 65535);

@@ -173,6 +173,7 @@ struct fl_candidate {
 
 struct fl_pair {
 	struct fl_candidate local, remote;
+	bool tcp; /* between the two ends; else UDP */
 	enum fl_pair_state state;
 	uint32_t sent, answered;
 	uint32_t rtt_us; /* of the latest check, 0: none answered */

@@ -1,9 +1,14 @@
 #include "hublink/route_json.h"
 
-static json_t *candidate_json(const struct fl_candidate *c)
+static const char *protocol_of(const struct fl_pair *p)
+{
+	return p->tcp ? "tcp" : "udp";
+}
+
+static json_t *candidate_json(const struct fl_candidate *c, const struct fl_pair *p)
 {
 	return json_pack("{s:s, s:s, s:i, s:s}", "type", fl_candidate_type_name(c->type), "address",
-			 c->address, "port", c->port, "protocol", "udp");
+			 c->address, "port", c->port, "protocol", protocol_of(p));
 }
 
 static const char *state_name(enum fl_pair_state state)
@@ -33,10 +38,11 @@ static json_t *ms(uint32_t us)
 
 static json_t *pair_json(const struct fl_pair *p)
 {
-	return json_pack("{s:o, s:o, s:s, s:i, s:i, s:o, s:n}", "local", candidate_json(&p->local),
-			 "remote", candidate_json(&p->remote), "state", state_name(p->state),
-			 "sent", (int)p->sent, "answered", (int)p->answered, "rtt_ms",
-			 p->rtt_us ? ms(p->rtt_us) : json_null(), "error");
+	return json_pack("{s:o, s:o, s:s, s:i, s:i, s:o, s:n}", "local",
+			 candidate_json(&p->local, p), "remote", candidate_json(&p->remote, p),
+			 "state", state_name(p->state), "sent", (int)p->sent, "answered",
+			 (int)p->answered, "rtt_ms", p->rtt_us ? ms(p->rtt_us) : json_null(),
+			 "error");
 }
 
 json_t *route_json(const struct fl_route *route)
@@ -47,8 +53,9 @@ json_t *route_json(const struct fl_route *route)
 	for (size_t i = 0; i < route->n_tried; i++)
 		json_array_append_new(tried, pair_json(&route->tried[i]));
 	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:{s:o, s:o}, s:o}", "method",
-			 fl_route_method_name(route->method), "transport", "udp", "rtt_ms",
-			 ms(route->rtt_us), "setup_ms", ms(route->setup_us), "reason",
-			 route->reason, "pair", "local", candidate_json(&route->pair.local),
-			 "remote", candidate_json(&route->pair.remote), "tried", tried);
+			 fl_route_method_name(route->method), "transport",
+			 protocol_of(&route->pair), "rtt_ms", ms(route->rtt_us), "setup_ms",
+			 ms(route->setup_us), "reason", route->reason, "pair", "local",
+			 candidate_json(&route->pair.local, &route->pair), "remote",
+			 candidate_json(&route->pair.remote, &route->pair), "tried", tried);
 }

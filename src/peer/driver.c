@@ -24,6 +24,10 @@ void driver_flush(struct fl_peer *p)
 	struct dgram d;
 
 	while (peer_next_output(p->core, usec_monotonic(), &d)) {
+		if (d.via == DGRAM_TCP) {
+			driver_tcp_send(p, &d);
+			continue;
+		}
 		if (!s || !addr_equal(&s->addr, &d.local))
 			s = socket_of(p, &d.local);
 		if (s && udp_send(s->udp, &d) < 0)
@@ -89,6 +93,7 @@ static enum ice_net net_of(const struct iface *i)
 
 static void close_socket(struct fl_peer *p, struct driver_socket *s)
 {
+	driver_tcp_close(p, &s->addr);
 	peer_remove_local(p->core, usec_monotonic(), &s->addr, DGRAM_UDP);
 	udp_destroy(s->udp);
 	s->udp = NULL;
@@ -111,8 +116,11 @@ static void open_socket(struct fl_peer *p, const struct iface *i)
 	}
 	s->addr = udp_addr(s->udp);
 	local.ice.addr = s->addr;
+	s->local = local;
 	if (peer_add_local(p->core, usec_monotonic(), &local) < 0)
 		close_socket(p, s);
+	else
+		driver_tcp_open(p, s);
 }
 
 static bool wanted(const struct fl_peer *p, const struct iface *i)
@@ -193,6 +201,7 @@ void driver_finish(struct fl_peer *p)
 	if (!p->loop)
 		return;
 	driver_names_finish(p);
+	driver_tcp_finish(p);
 	ifaces_watch_destroy(p->ifaces);
 	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
 		udp_destroy(p->sockets[i].udp);

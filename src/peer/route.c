@@ -108,6 +108,7 @@ static struct fl_pair pair_of(const struct ice_pair_info *i)
 	return (struct fl_pair){
 		.local = candidate_of(i->local_type, &i->local),
 		.remote = candidate_of(i->remote_type, &i->remote),
+		.tcp = i->via == DGRAM_TCP,
 		.state = state_of(i->state),
 		.sent = i->sent,
 		.answered = i->answered,
@@ -122,9 +123,10 @@ static void explain(struct fl_route *r, const struct ice_pair_info *s)
 
 	switch (r->method) {
 	case FL_ROUTE_LOCAL:
-		how = addr_range(&s->remote) == ADDR_LOOPBACK
-			      ? "Local: inside this machine"
-			      : "Local: straight across your own network";
+		how = addr_range(&s->remote) == ADDR_LOOPBACK ? "Local: inside this machine"
+		      : s->via == DGRAM_TCP ? "Local: straight across your own network, over TCP "
+					      "because UDP does not pass"
+					    : "Local: straight across your own network";
 		break;
 	case FL_ROUTE_PUNCHED:
 		how = s->local_type == ICE_HOST && s->remote_type == ICE_HOST

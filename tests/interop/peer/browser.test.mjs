@@ -47,6 +47,26 @@ for (const browserOffers of [true, false]) {
 	});
 }
 
+const onlyTcp = (text) => text.split(/\r?\n/)
+	.filter((line) => !/candidate:\S+ \d+ udp /i.test(line)).join('\r\n');
+
+for (const browserOffers of [true, false]) {
+	test(`over TCP alone, ${browserOffers ? name : 'the native side'} offers`, async () => {
+		const done = await connect(browser, native, { browserOffers, label: 'tcp', map: { toBrowser: onlyTcp, toNative: onlyTcp } });
+		const big = 'x'.repeat(60_000); // many packets in a row
+		if (browserOffers) await browser.send(big);
+		else native.do('send', { channel: done.channel, text: big });
+		await browser.got(big);
+		const route = native.event('route-report');
+		native.do('route');
+		const { method, tcp } = await route;
+		assert.deepEqual({ method, tcp }, { method: 'local', tcp: true });
+		const closed = native.event('closed');
+		await browser.close();
+		await closed;
+	});
+}
+
 test(`${name} wants video, and restarts ICE`, async () => {
 	const ready = native.event('video-ready');
 	const { ms } = await connect(browser, native, { browserOffers: true, video: true, label: 'c' });

@@ -80,7 +80,8 @@ static void say_route(void)
 	static struct fl_route r;
 
 	fl_peer_route(peer, &r);
-	say(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:i}", "event", "route-report", "method",
+	say(json_pack("{s:s,s:b,s:s,s:s,s:s,s:s,s:s,s:i}", "event", "route-report", "tcp",
+		      (int)r.pair.tcp, "method",
 		      fl_route_method_name(r.method), "reason", r.reason, "local",
 		      r.pair.local.address, "remote", r.pair.remote.address, "remoteType",
 		      fl_candidate_type_name(r.pair.remote.type), "tried", (int)r.n_tried));

@@ -189,7 +189,7 @@ bool turn_alloc_from_peer(const struct turn_alloc *a, usec_t now, const struct a
 		return true;
 	}
 	p = turn_alloc_permission(a, peer);
-	return p && p->until > now && a->until[turn_family_row(peer)] > now;
+	return p && p->until > now && a->until[turn_family_row(peer)] > now && peer->port != 0;
 }
 
 /* ---- changes ---- */

@@ -479,6 +479,14 @@ static int check(const struct turn_auth *a, const struct stun_msg *m, struct cla
 	return out->reachable ? 0 : STUN_STALE_NONCE;
 }
 
+bool turn_auth_reachable(const struct turn_auth *a, const struct stun_msg *m,
+			 const struct addr *client, int64_t unix_s)
+{
+	struct span nonce;
+
+	return stun_get(m, STUN_NONCE, &nonce) && nonce_holds(a, nonce, client, unix_s);
+}
+
 int turn_auth_check(const struct turn_auth *a, const struct stun_msg *m, const struct addr *client,
 		    int64_t unix_s, struct turn_credential *out)
 {

@@ -73,6 +73,12 @@ struct turn_credential {
 int turn_auth_check(const struct turn_auth *a, const struct stun_msg *m, const struct addr *client,
 		    int64_t unix_s, struct turn_credential *out) FL_WARN_UNUSED;
 
+/* Whether the request has such a nonce. Costs little, and tells before anything else is done for
+ * it.
+ */
+bool turn_auth_reachable(const struct turn_auth *a, const struct stun_msg *m,
+			 const struct addr *client, int64_t unix_s);
+
 /* REALM, NONCE and PASSWORD-ALGORITHMS for an error answer. */
 void turn_auth_challenge(const struct turn_auth *a, struct stun_out *o, const struct addr *client,
 			 int64_t unix_s);

@@ -106,7 +106,7 @@ static void begin_indication(struct turn_server *s, struct stun_out *o, const st
 
 	writer_u64(&w, turn_hash_pair(n ^ s->hash_key[2], s->hash_key[3] | 1));
 	writer_u32(&w, (uint32_t)n);
-	stun_begin(o, s->indication, sizeof(s->indication), STUN_INDICATION, TURN_DATA, tid);
+	stun_begin(o, s->indication, STUN_MESSAGE_MAX, STUN_INDICATION, TURN_DATA, tid);
 	stun_put_xor_addr(o, TURN_XOR_PEER_ADDRESS, peer);
 }
 

@@ -256,7 +256,7 @@ struct turn_server {
 	struct turn_server_stats stats;
 	uint8_t out[TURN_REPLY_MAX > STUN_SERVER_ANSWER_MAX ? TURN_REPLY_MAX
 							    : STUN_SERVER_ANSWER_MAX];
-	uint8_t indication[STUN_MESSAGE_MAX];
+	uint8_t *indication; /* STUN_MESSAGE_MAX: made for a client */
 };
 
 struct turn_alloc *turn_server_look_up(const struct turn_server *s, const struct turn_flow *flow,

@@ -152,15 +152,17 @@ static bool attributes_known(struct turn_request *r)
 bool turn_request_admit(struct turn_request *r)
 {
 	struct turn_server *s = r->s;
-	int code = turn_auth_check(s->config.auth, r->m, &r->flow->client, unix_seconds(s, r->now),
-				   &r->credential);
+	const struct addr *client = &r->flow->client;
+	int64_t unix_s = unix_seconds(s, r->now);
+	int code;
 
-	r->proved = r->flow->transport != TURN_UDP || r->credential.reachable;
-	if (!r->proved &&
-	    !turn_limit_request(s->config.limit, r->now, &r->flow->client, r->m->raw.len)) {
+	r->proved = r->flow->transport != TURN_UDP ||
+		    turn_auth_reachable(s->config.auth, r->m, client, unix_s);
+	if (!r->proved && !turn_limit_request(s->config.limit, r->now, client, r->m->raw.len)) {
 		s->stats.unanswered++;
 		return false;
 	}
+	code = turn_auth_check(s->config.auth, r->m, client, unix_s, &r->credential);
 	if (code) {
 		turn_answer_error(r, (uint16_t)code);
 		return false;

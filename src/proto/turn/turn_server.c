@@ -23,7 +23,8 @@ struct turn_server *turn_server_create(const struct turn_server_config *config, 
 	s->config.lifetime_s = FL_MIN(s->config.lifetime_s, s->config.lifetime_max_s);
 	list_init(&s->dirty);
 	rng_bytes(rng, s->hash_key, sizeof(s->hash_key));
-	if (turn_table_init(&s->flows) < 0 || turn_table_init(&s->tickets) < 0 ||
+	s->indication = malloc(STUN_MESSAGE_MAX);
+	if (!s->indication || turn_table_init(&s->flows) < 0 || turn_table_init(&s->tickets) < 0 ||
 	    turn_table_init(&s->connections) < 0) {
 		turn_server_destroy(s);
 		return NULL;
@@ -50,7 +51,9 @@ void turn_server_destroy(struct turn_server *s)
 	turn_table_finish(&s->flows);
 	turn_table_finish(&s->tickets);
 	turn_table_finish(&s->connections);
-	ct_wipe(s, sizeof(*s));
+	free(s->indication);
+	ct_wipe(s->config.ticket_key, sizeof(s->config.ticket_key));
+	ct_wipe(&s->pending, sizeof(s->pending));
 	free(s);
 }
 

@@ -23,7 +23,8 @@ struct turn_limit *turn_limit_create(const struct turn_limit_config *config, str
 
 	if (!l)
 		return NULL;
-	l->config = *config;
+	if (config)
+		l->config = *config;
 	if (!l->config.requests_per_s)
 		l->config.requests_per_s = REQUESTS_PER_S;
 	if (!l->config.prefix_bytes_per_s)

@@ -25,8 +25,9 @@ struct turn_limit_config {
 };
 
 struct turn_limit;
-struct turn_limit *turn_limit_create(const struct turn_limit_config *config,
-				     struct rng *rng); /* NULL: no memory */
+struct turn_limit *
+turn_limit_create(const struct turn_limit_config *config,
+		  struct rng *rng); /* NULL: no memory. A NULL config: the defaults */
 void turn_limit_destroy(struct turn_limit *l);
 
 /* May this unproved request be looked at? Books its bytes. */

@@ -1,93 +1,80 @@
-/* fairlead-relay: settings, sockets, and a clean end. */
+/* fairlead-relay: reads what it is told, then runs it. */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "base/err.h"
-#include "base/log.h"
-#include "relay/listen_udp.h"
-#include "relay/settings.h"
+#include "base/ct.h"
+#include "relay/control.h"
 
-/* 0, or the exit status after a sentence that says what is wrong. */
-static int listen_at(struct relay *relay, const struct settings_listener *l)
-{
-	char name[ADDR_TEXT_MAX];
-	struct addr bound;
-	int err = relay_listen_udp(relay, &l->at, &bound);
+/* A reload parses them again, and secrets must leave the originals before that.
+ */
+static char **copy_args(int argc, char **argv) {
+  char **copy = calloc((size_t)argc + 1, sizeof(*copy));
 
-	if (err < 0) {
-		fprintf(stderr,
-			"fairlead-relay: cannot listen on udp:%s: %s. Is another relay "
-			"running, or does the address belong to another machine?\n",
-			addr_format(&l->at, name), err_text(err));
-		return 1;
-	}
-	log_info("listening", "udp=%s", addr_format(&bound, name));
-	return 0;
+  for (int i = 0; copy && i < argc; i++) {
+    copy[i] = strdup(argv[i]);
+    if (!copy[i])
+      return NULL; /* start-up: the process ends */
+  }
+  return copy;
 }
 
-static int listen_all(struct relay *relay, const struct settings *s)
-{
-	for (size_t i = 0; i < s->n_listeners; i++) {
-		const struct settings_listener *l = &s->listeners[i];
-		int status = l->transport == TURN_UDP ? listen_at(relay, l) : 0;
+/* Every line with our name before it. */
+static void say(const char *text) {
+  while (*text) {
+    size_t len = strcspn(text, "\n");
 
-		if (status)
-			return status;
-		if (l->transport != TURN_UDP)
-			log_warn("not-listening", "transport=%s why=\"udp only\"",
-				 turn_transport_name(l->transport));
-	}
-	return 0;
+    fprintf(stderr, "fairlead-relay: %.*s\n", (int)len, text);
+    text += len + (text[len] == '\n');
+  }
 }
 
-static void on_signal(void *arg, int signo)
-{
-	log_info("stopping", "signal=%d", signo);
-	loop_stop(arg);
+static int usage_error(const char *text) {
+  say(text);
+  fprintf(stderr, "Nothing was started. Try fairlead-relay --help.\n");
+  return 2;
 }
 
-static int run(const struct settings *s)
-{
-	static const int signals[] = { SIGTERM, SIGINT };
-	struct loop_signal watch = { .fd = -1 };
-	struct loop *loop = NULL;
-	struct relay *relay = NULL;
-	int status = 1, err = loop_create(&loop);
+static int run(struct settings *s, int argc, char **argv) {
+  const struct control_config config = {
+      .settings = s, .argc = argc, .argv = argv};
 
-	if (err == 0)
-		err = relay_create(loop, &relay);
-	if (err == 0)
-		err = loop_signal_start(loop, &watch, signals, ARRAY_LEN(signals), on_signal, loop);
-	if (err == 0) {
-		status = listen_all(relay, s);
-		if (status == 0) {
-			log_info("ready", "version=%s realm=%s", FAIRLEAD_VERSION, s->realm);
-			err = loop_run(loop);
-		}
-	}
-	if (err < 0) {
-		fprintf(stderr, "fairlead-relay: %s\n", err_text(err));
-		status = 1;
-	}
-	loop_signal_stop(&watch);
-	relay_destroy(relay);
-	loop_destroy(loop);
-	return status;
+  if (opt_print_asked(&settings_program, &s->asked, stdout))
+    return 0;
+  if (s->check_config) {
+    printf("fairlead-relay: nothing is wrong with the configuration\n");
+    return 0;
+  }
+  if (!getenv("FAIRLEAD_LOG"))
+    log_set_level(s->log_level);
+  return control_run(&config);
 }
 
-int main(int argc, char **argv)
-{
-	struct settings *s = NULL;
-	struct opt_error error;
-	int status;
+int main(int argc, char **argv) {
+  struct sd_sockets *inherited = calloc(1, sizeof(*inherited));
+  char **args = copy_args(argc, argv);
+  struct settings *s = NULL;
+  struct opt_error error;
+  char why[256];
+  int status;
 
-	log_open("fairlead-relay");
-	if (settings_read(argc, argv, NULL, &s, &error) < 0) {
-		fprintf(stderr, "fairlead-relay: %s\nTry fairlead-relay --help.\n", error.text);
-		return 2;
-	}
-	status = opt_print_asked(&settings_program, &s->asked, stdout) || s->check_config ? 0
-											  : run(s);
-	settings_unref(s);
-	return status;
+  log_open("fairlead-relay");
+  signal(SIGPIPE, SIG_IGN);
+  if (!inherited || !args) {
+    say("out of memory");
+    return 1;
+  }
+  opt_hide_secrets(settings_program.options, argc, argv);
+  if (sd_sockets_take(inherited, why) < 0)
+    status = usage_error(why);
+  else if (settings_read(argc, args, inherited, &s, &error) < 0)
+    status = usage_error(error.text);
+  else
+    status = run(s, argc, args);
+  settings_unref(s);
+  for (int i = 0; i < argc; i++)
+    ct_wipe_strp(&args[i]);
+  free(args);
+  free(inherited);
+  return status;
 }

@@ -14,6 +14,7 @@
 #include "relay/behaviour.h"
 #include "relay/dtls_front.h"
 #include "relay/shared_ports.h"
+#include "relay/sock_name.h"
 #include "relay/stream_front.h"
 #include "relay/udp_front.h"
 #include "relay/worker.h"
@@ -181,16 +182,52 @@ static struct addr front_addr(const struct front *f)
 	return f->stream ? stream_front_addr(f->stream) : (struct addr){ 0 };
 }
 
+/* SO_REUSEPORT would let a second relay of the same user in, and each would get half of the
+ * clients: so the port is tried once without it. */
+static int try_port(const struct settings_listener *l)
+{
+	bool stream = turn_transport_is_stream(l->transport);
+	union sock_name name;
+	socklen_t len = sock_name_from(&l->at, &name);
+	int one = 1;
+
+	if (l->inherited >= 0 || l->at.port == 0)
+		return 0;
+	FL_CLEANUP(fl_closep)
+	int fd = socket(name.sa.sa_family, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (l->at.family == ADDR_V6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (stream) /* connections that ended a moment ago do not count */
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	return bind(fd, &name.sa, len) < 0 || (stream && listen(fd, 1) < 0) ? -errno : 0;
+}
+
+static void explain(const struct settings_listener *l, int err, char why[256])
+{
+	char text[ADDR_TEXT_MAX];
+
+	snprintf(why, 256, "cannot listen on %s:%s: %s. %s", turn_transport_name(l->transport),
+		 addr_format(&l->at, text), err_text(err),
+		 err == -EACCES		 ? "Ports below 1024 need CAP_NET_BIND_SERVICE"
+		 : err == -EADDRNOTAVAIL ? "No interface of this machine has that address"
+					 : "Is another relay or another server running there?");
+}
+
 /* The listener in every worker; an inherited socket that nobody may bind beside is the first's. */
 static int open_listener(struct relay *r, size_t n, char why[256])
 {
 	struct settings_listener l = r->settings->listeners[n];
 	bool alone = l.inherited >= 0 && !shared(l.inherited);
-	char text[ADDR_TEXT_MAX];
+	int err = try_port(&l);
 
+	if (err < 0) {
+		explain(&l, err, why);
+		return err;
+	}
 	for (unsigned i = 0; i < r->n_seats; i++) {
 		struct front *f = &r->seats[i].fronts[n];
-		int err;
 
 		if (i > 0 && alone)
 			break;
@@ -198,11 +235,7 @@ static int open_listener(struct relay *r, size_t n, char why[256])
 		if (err < 0 && i > 0 && l.inherited >= 0)
 			break; /* made by another user: the kernel lets nobody in beside it */
 		if (err < 0) {
-			snprintf(why, 256,
-				 "cannot listen on %s:%s: %s. Is another relay running there, or "
-				 "does the address belong to another machine?",
-				 turn_transport_name(l.transport), addr_format(&l.at, text),
-				 err_text(err));
+			explain(&l, err, why);
 			return err;
 		}
 		l.at = front_addr(f);

@@ -66,9 +66,11 @@
 #define TURN_FAMILY_V4 1
 #define TURN_FAMILY_V6 2
 
-/* RFC 8656 §12: 0x4000…0x4FFF; 0x5000…0xFFFF are reserved. */
+/* RFC 8656 §12 has 0x4000…0x4FFF, RFC 5766 had them up to 0x7FFF: clients of then choose from all
+ * of those, and a server must let them. */
 #define TURN_CHANNEL_MIN 0x4000
-#define TURN_CHANNEL_MAX 0x4FFF
+#define TURN_CHANNEL_MAX 0x7FFF
+#define TURN_CHANNEL_OWN_MAX 0x4FFF /* what our client chooses */
 #define TURN_CHANNEL_HEADER_LEN 4
 #define TURN_RESERVATION_TOKEN_LEN 8
 
@@ -90,10 +92,11 @@ static inline bool turn_transport_is_stream(enum turn_transport t)
 /* "udp", "tcp", "tls", "dtls", "wss"; never NULL. */
 const char *turn_transport_name(enum turn_transport t);
 
-/* The first byte of a datagram or stream element tells (RFC 7983): 64…79 is ChannelData. */
+/* The first byte of a datagram or stream element tells (RFC 7983): 64…79, of old clients up to 127,
+ * is ChannelData. */
 static inline bool turn_is_channel_data(struct span data)
 {
-	return data.len >= TURN_CHANNEL_HEADER_LEN && data.ptr[0] >= 0x40 && data.ptr[0] <= 0x4F;
+	return data.len >= TURN_CHANNEL_HEADER_LEN && data.ptr[0] >= 0x40 && data.ptr[0] <= 0x7F;
 }
 
 /*

@@ -25,7 +25,7 @@ int turn_stream_next(struct span bytes, struct span *message, size_t *used)
 	*used = 0;
 	if (!reader_peek_u8(&r, &first))
 		return 0;
-	if (first > 0x4F)
+	if (first > 0x7F)
 		return FL_EMALFORMED;
 	reader_skip(&r, 2);
 	len = reader_u16(&r);

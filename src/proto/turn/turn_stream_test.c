@@ -51,7 +51,7 @@ static void test_malformed(void **state)
 		const char *bytes;
 		size_t len;
 	} rows[] = {
-		{ "\x50", 1 }, /* a channel number out of range */
+		{ "\x80", 1 }, /* a channel number out of range */
 		{ "\x80", 1 }, /* RTP */
 		{ "\xff", 1 },
 		{ "\x16\x03\x01\x02", 4 }, /* TLS: a length that STUN cannot have */

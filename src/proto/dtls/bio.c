@@ -1,16 +1,27 @@
 #include "proto/dtls/bio.h"
 
+#include <stdatomic.h>
+
+#include "base/wire.h"
 #include "proto/dtls/dtls.h"
 
 static int bio_write(BIO *bio, const char *data, int len)
 {
 	struct dtls_bio *b = BIO_get_data(bio);
 
+	uint8_t *room = pktq_reserve(b->out, b->prefix.len + (size_t)len);
+	struct writer w;
+
 	/* a full queue loses the datagram, as a network would; OpenSSL repeats its flight */
-	if (pktq_push(b->out, 0, span_of(data, (size_t)len)) < 0)
+	if (!room) {
 		b->dropped++;
-	else
-		b->written++;
+		return len;
+	}
+	w = writer_of(room, b->prefix.len + (size_t)len);
+	writer_bytes(&w, b->prefix.ptr, b->prefix.len);
+	writer_bytes(&w, data, (size_t)len);
+	pktq_commit(b->out, 0, writer_len(&w));
+	b->written++;
 	return len;
 }
 
@@ -44,20 +55,21 @@ static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
 
 static BIO_METHOD *method(void)
 {
-	static BIO_METHOD *m; /* constant once made; kept for the life of the process */
+	/* constant once made; kept for the life of the process, whichever thread made it */
+	static _Atomic(BIO_METHOD *) m;
+	BIO_METHOD *made, *first = NULL;
 
-	if (!m) {
-		BIO_METHOD *made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
-						"datagrams");
-
-		if (!made || !BIO_meth_set_write(made, bio_write) ||
-		    !BIO_meth_set_read(made, bio_read) || !BIO_meth_set_ctrl(made, bio_ctrl)) {
-			BIO_meth_free(made);
-			return NULL;
-		}
-		m = made;
+	if (atomic_load(&m))
+		return atomic_load(&m);
+	made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "datagrams");
+	if (!made || !BIO_meth_set_write(made, bio_write) || !BIO_meth_set_read(made, bio_read) ||
+	    !BIO_meth_set_ctrl(made, bio_ctrl)) {
+		BIO_meth_free(made);
+		return NULL;
 	}
-	return m;
+	if (!atomic_compare_exchange_strong(&m, &first, made))
+		BIO_meth_free(made);
+	return atomic_load(&m);
 }
 
 BIO *dtls_bio_create(struct dtls_bio *state)

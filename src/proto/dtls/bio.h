@@ -10,6 +10,7 @@
 struct dtls_bio {
 	struct span in; /* the datagram being fed, or empty */
 	struct pktq *out;
+	struct span prefix; /* goes in front of each entry of out: where it is to be sent, say */
 	uint64_t written, dropped;
 };
 

@@ -75,7 +75,7 @@ static int set_options(int fd, const struct udp_config *c)
 	set_int(fd, SOL_SOCKET, SO_RCVBUF, c->rcvbuf ? c->rcvbuf : DEFAULT_BUF);
 	set_int(fd, SOL_SOCKET, SO_SNDBUF, c->sndbuf ? c->sndbuf : DEFAULT_BUF);
 	set_int(fd, SOL_UDP, UDP_GRO, 1); /* older kernels: single datagrams, just slower */
-	if (v6)
+	if (v6 && !c->adopt)		  /* too late for a bound one */
 		err = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (err == 0)
 		err = v6 ? set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
@@ -213,7 +213,7 @@ static void on_ready(void *arg, uint32_t events)
 	drop_area();
 }
 
-static int open_socket(struct udp *u, const struct udp_config *c)
+static int bind_socket(struct udp *u, const struct udp_config *c)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&c->bind, &ss);
@@ -227,12 +227,39 @@ static int open_socket(struct udp *u, const struct udp_config *c)
 	err = set_options(u->fd, c);
 	if (err < 0)
 		return err;
-	if (bind(u->fd, (struct sockaddr *)&ss, len) < 0)
-		return -errno;
-	len = sizeof(ss);
+	return bind(u->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+}
+
+static int take_addr(struct udp *u)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
 	if (getsockname(u->fd, (struct sockaddr *)&ss, &len) < 0)
 		return -errno;
 	return addr_from_sockaddr((struct sockaddr *)&ss, len, &u->addr);
+}
+
+static int adopt_socket(struct udp *u, const struct udp_config *c)
+{
+	struct udp_config bound = *c;
+	int err = take_addr(u);
+
+	if (err < 0)
+		return err;
+	bound.bind = u->addr;
+	bound.reuse = false; /* decided when it was bound */
+	return fcntl(u->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : set_options(u->fd, &bound);
+}
+
+static int open_socket(struct udp *u, const struct udp_config *c)
+{
+	int err;
+
+	if (c->adopt)
+		return adopt_socket(u, c);
+	err = bind_socket(u, c);
+	return err < 0 ? err : take_addr(u);
 }
 
 int udp_create(struct loop *loop, const struct udp_config *config,
@@ -245,12 +272,14 @@ int udp_create(struct loop *loop, const struct udp_config *config,
 	if (!area)
 		area = malloc(sizeof(*area));
 	if (!u || !area) {
+		if (config->adopt)
+			close(config->fd);
 		free(u);
 		return -ENOMEM;
 	}
 	area_sockets++;
 	u->loop = loop;
-	u->fd = -1;
+	u->fd = config->adopt ? config->fd : -1;
 	u->on_batch = on_batch;
 	u->arg = arg;
 	list_init(&u->flush.node);

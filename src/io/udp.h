@@ -15,6 +15,8 @@ struct udp_config {
 	int rcvbuf, sndbuf; /* bytes; 0: 1 MiB */
 	bool reuse;	    /* SO_REUSEADDR and SO_REUSEPORT, for mDNS */
 	int ttl;	    /* unicast and multicast; 0: the system's */
+	bool adopt;	    /* take fd over, also on failure: bound already (inherited) */
+	int fd;
 };
 
 /* on_batch: the datagrams that one turn read, in order; borrowed. It may destroy the socket. */

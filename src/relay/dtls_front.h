@@ -6,6 +6,11 @@
 
 #include "relay/worker.h"
 
+/* A session without an allocation has proved nothing but its address. More limits are in
+ * proto/dtls/dtls_server.h. */
+#define DTLS_FRONT_UNPROVED_MAX 1024 /* of one IPv4 /24 or IPv6 /48, without an allocation */
+#define DTLS_FRONT_IDLE_S 60	     /* without an allocation and without a message */
+
 struct dtls_front;
 
 int dtls_front_create(struct worker *w, const struct settings_listener *at, int fd,

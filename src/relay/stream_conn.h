@@ -16,6 +16,7 @@
 #include "proto/proxy2/proxy2.h"
 #include "proto/turn/turn_stream.h"
 #include "proto/ws/ws.h"
+#include "relay/source_count.h"
 #include "relay/stream_front.h"
 #include "relay/tcp_relay.h"
 
@@ -27,8 +28,7 @@ struct stream_clients {
 	struct list silent, watched, joined;
 	struct loop_timer due;
 	size_t n;
-	uint64_t key; /* of the table's hash, so that nobody can choose a neighbour */
-	uint32_t unproved[STREAM_FRONT_SOURCES];
+	struct source_count unproved;
 };
 
 struct stream_front {

@@ -17,32 +17,17 @@ struct tls_context *stream_front_tls(const struct stream_front *f)
 
 /* ---- who may have how many ---- */
 
-static uint32_t *source_counter(struct stream_clients *all, const struct addr *from)
-{
-	struct addr prefix = *from;
-	size_t keep = prefix.family == ADDR_V4 ? 3 : 6;
-
-	prefix.port = 0;
-	prefix.scope = 0;
-	memset(prefix.ip + keep, 0, sizeof(prefix.ip) - keep);
-	return &all->unproved[addr_hash(&prefix, all->key) % STREAM_FRONT_SOURCES];
-}
-
 bool stream_front_count_source(struct conn *c)
 {
-	uint32_t *n = source_counter(c->worker->streams, &c->link.flow.client);
-
-	if (*n >= STREAM_FRONT_UNPROVED_MAX)
-		return false;
-	(*n)++;
-	c->counted = true;
-	return true;
+	c->counted = source_count_take(&c->worker->streams->unproved, &c->link.flow.client,
+				       STREAM_FRONT_UNPROVED_MAX);
+	return c->counted;
 }
 
 void stream_front_proved(struct conn *c)
 {
 	if (c->counted)
-		(*source_counter(c->worker->streams, &c->link.flow.client))--;
+		source_count_put(&c->worker->streams->unproved, &c->link.flow.client);
 	c->counted = false;
 }
 
@@ -171,7 +156,7 @@ static struct stream_clients *clients_of(struct worker *w)
 	if (!all)
 		return NULL;
 	all->worker = w;
-	all->key = rng_u64(rng_system());
+	source_count_init(&all->unproved, rng_system());
 	list_init(&all->fronts);
 	list_init(&all->silent);
 	list_init(&all->watched);

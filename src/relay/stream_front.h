@@ -12,7 +12,6 @@
 /* Limits. A connection without an allocation has proved nothing but its address. */
 #define STREAM_FRONT_CONNECTIONS_MAX 65536 /* of one worker */
 #define STREAM_FRONT_UNPROVED_MAX 4096	   /* of one IPv4 /24 or IPv6 /48, without an allocation */
-#define STREAM_FRONT_SOURCES 4096	   /* counters; prefixes that share one share its limit */
 #define STREAM_FRONT_FIRST_MESSAGE_S 10	   /* from accept to the first whole message */
 #define STREAM_FRONT_IDLE_S 60		   /* without an allocation and without a message */
 #define STREAM_FRONT_UNPROVED_MESSAGE_MAX                                                          \

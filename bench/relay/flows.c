@@ -1,7 +1,6 @@
 #include "flows.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,12 +9,14 @@
 
 #include "plan.h"
 #include "proto/turn/turn.h"
+#include "proto/turn/turn_auth.h"
 
 #define IN_FLIGHT_MAX 64
 #define TRIES_MAX 20
 #define REPEAT_US (300 * USEC_PER_MSEC)
 #define TICK_US (2 * USEC_PER_MSEC)
 #define SOCKET_BUFFER (16 << 20)
+#define FLOW_KEY_LEN 16 /* MD5: the algorithm that every server knows */
 
 static int open_socket(uint16_t port)
 {
@@ -141,7 +142,7 @@ static void ask(struct flows *f, unsigned i)
 		stun_put(&o, STUN_USERNAME, span_str(f->user));
 		stun_put(&o, STUN_REALM, span_str(f->realm));
 		stun_put(&o, STUN_NONCE, span_of(flow->nonce, flow->nonce_len));
-		stun_put_integrity(&o, span_of(f->key, sizeof(f->key)));
+		stun_put_integrity(&o, span_of(f->key, FLOW_KEY_LEN));
 	}
 	len = stun_end(&o);
 	if (len > 0)
@@ -162,18 +163,6 @@ static void go(struct flows *f, unsigned i, enum flow_step step)
 
 /* ---- answers ---- */
 
-static void make_key(struct flows *f)
-{
-	char text[512];
-	int len = snprintf(text, sizeof(text), "%s:%s:%s", f->user, f->realm, f->password);
-
-	if (len >= (int)sizeof(text) ||
-	    !EVP_Digest(text, (size_t)len, f->key, NULL, EVP_md5(), NULL)) {
-		fprintf(stderr, "user, realm and password are too long together\n");
-		exit(1);
-	}
-}
-
 static bool take_challenge(struct flows *f, struct flow *flow, const struct stun_msg *m)
 {
 	struct span realm, nonce;
@@ -186,7 +175,7 @@ static bool take_challenge(struct flows *f, struct flow *flow, const struct stun
 	if (!span_is(realm, f->realm)) {
 		memcpy(f->realm, realm.ptr, realm.len);
 		f->realm[realm.len] = '\0';
-		make_key(f);
+		turn_auth_key(f->user, f->realm, f->password, false, f->key);
 	}
 	return true;
 }

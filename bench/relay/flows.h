@@ -52,7 +52,7 @@ struct flows {
 	uint16_t client_port;
 	unsigned per_second; /* new flows in a phase */
 	char realm[128];
-	uint8_t key[16];
+	uint8_t key[32];
 	unsigned waiting, repeated; /* requests sent again */
 };
 

@@ -4,6 +4,7 @@ void stun_client_start(struct stun_client *c, struct rng *rng, usec_t now, usec_
 {
 	*c = (struct stun_client){
 		.running = true,
+		.tries_max = STUN_TRIES_MAX,
 		.rto_us = rto_us ? rto_us : STUN_RTO_US,
 		.began = now,
 		.due = now,
@@ -11,11 +12,17 @@ void stun_client_start(struct stun_client *c, struct rng *rng, usec_t now, usec_
 	rng_bytes(rng, c->tid, sizeof(c->tid));
 }
 
+void stun_client_start_once(struct stun_client *c, struct rng *rng, usec_t now, usec_t timeout_us)
+{
+	stun_client_start(c, rng, now, timeout_us);
+	c->tries_max = 1;
+}
+
 enum stun_client_step stun_client_due(struct stun_client *c, usec_t now)
 {
 	if (!c->running || now < c->due)
 		return STUN_CLIENT_WAIT;
-	if (c->tries == STUN_TRIES_MAX) {
+	if (c->tries == c->tries_max) {
 		c->running = false;
 		return STUN_CLIENT_GIVE_UP;
 	}

@@ -1,5 +1,5 @@
 /*
- * One client transaction over a datagram transport (RFC 8489 §6.2.1): its id and when to send
+ * One client transaction (RFC 8489 §6.2): its id and, over a datagram transport, when to send
  * again. The owner builds and sends the message itself, once for each time stun_client_due() says
  * so, and ends the transaction when an answer with its id arrives.
  *
@@ -19,7 +19,7 @@
 struct stun_client {
 	uint8_t tid[STUN_TID_LEN];
 	bool running;
-	unsigned tries;
+	unsigned tries, tries_max;
 	usec_t rto_us, began, last_sent, due;
 };
 
@@ -27,6 +27,8 @@ enum stun_client_step { STUN_CLIENT_WAIT, STUN_CLIENT_SEND, STUN_CLIENT_GIVE_UP 
 
 /* A new id; the first message is due at once. rto_us 0: STUN_RTO_US. */
 void stun_client_start(struct stun_client *c, struct rng *rng, usec_t now, usec_t rto_us);
+/* The same over a reliable transport (§6.2.2): sent once, given up after timeout_us. */
+void stun_client_start_once(struct stun_client *c, struct rng *rng, usec_t now, usec_t timeout_us);
 /* What to do now. STUN_CLIENT_SEND counts as sent; after STUN_CLIENT_GIVE_UP it no longer runs. */
 enum stun_client_step stun_client_due(struct stun_client *c, usec_t now);
 /* USEC_NEVER when it does not run. */

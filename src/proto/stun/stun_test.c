@@ -485,6 +485,20 @@ static void test_client(void **state)
 	assert_true(stun_client_deadline(&c) == USEC_NEVER);
 }
 
+static void test_client_once(void **state)
+{
+	struct stun_client c;
+	struct rng rng;
+
+	rng_seed(&rng, 1);
+	stun_client_start_once(&c, &rng, 1000, USEC_PER_SEC);
+	assert_int_equal(stun_client_due(&c, 1000), STUN_CLIENT_SEND);
+	assert_int_equal(stun_client_deadline(&c), 1000 + USEC_PER_SEC);
+	assert_int_equal(stun_client_due(&c, USEC_PER_SEC), STUN_CLIENT_WAIT);
+	assert_int_equal(stun_client_due(&c, 1000 + USEC_PER_SEC), STUN_CLIENT_GIVE_UP);
+	assert_true(stun_client_deadline(&c) == USEC_NEVER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -506,6 +520,7 @@ int main(void)
 		TEST(test_malformed),
 		TEST(test_too_many_attributes),
 		TEST(test_client),
+		TEST(test_client_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

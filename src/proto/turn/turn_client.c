@@ -603,8 +603,11 @@ static void take_hint(struct turn_client *c, struct request *r, usec_t now,
 	c->stats.unproved++;
 	c->hint = *why;
 	r->hint = why->code;
+	if (r->tr.tries == r->tr.tries_max)
+		r->tr.due = usec_min(r->tr.due, now + HINT_US);
+	else
+		r->tr.due = now + HINT_US;
 	r->tr.tries = r->tr.tries_max;
-	r->tr.due = usec_min(r->tr.due, now + HINT_US);
 	r->send = false;
 }
 

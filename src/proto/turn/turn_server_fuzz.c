@@ -350,6 +350,8 @@ static void see_answer(struct run *r, struct span answer)
 	struct stun_msg m;
 	struct span s;
 
+	if (!stun_is_message(answer))
+		return; /* to a Binding request of RFC 3489 */
 	check(stun_parse(answer, &m) == 0 && answer.len <= STUN_SERVER_ANSWER_MAX);
 	check(memcmp(m.tid, r->tid, sizeof(m.tid)) == 0);
 	check(m.class == STUN_SUCCESS || m.class == STUN_ERROR);

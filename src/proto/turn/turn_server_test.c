@@ -1,432 +1,648 @@
-/*
- * The TURN core in virtual time: a client that can send every request, sealed or not, and a driver
- * that opens what it is told to.
- */
-#include "test.h"
-
-#include "base/err.h"
-#include "base/wire.h"
-#include "proto/turn/turn_attr.h"
-#include "proto/turn/turn_server.h"
-
-#define SEC USEC_PER_SEC
-#define START (1000 * SEC)
-#define UNIX_START 1900000000
-#define REALM "relay.test"
-#define EVENTS_MAX 700
-
-static const struct turn_auth_user users[] = { { "anna", "a" }, { "bert", "b" } };
-
-struct ctx {
-	struct rng rng;
-	struct turn_server *s;
-	struct turn_auth *auth;
-	struct turn_peers peers;
-	struct turn_limit *limit;
-	struct turn_server_config config;
-	usec_t now;
-	struct turn_flow flow;
-	const char *user, *password; /* what the client seals with */
-	bool sha256;
-	char nonce[64];
-	uint8_t tid[STUN_TID_LEN];
-	uint16_t next_port;
-	/* the request being written, and what came of it */
-	uint8_t request[2048];
-	struct stun_out o;
-	uint8_t answer_bytes[STUN_SERVER_ANSWER_MAX];
-	struct stun_msg answer;
-	struct turn_verdict v;
-	struct turn_opened opened; /* what the driver answers to an OPEN */
-	struct turn_open open;	   /* what it was asked */
-	struct turn_event events[EVENTS_MAX];
-	size_t n_events;
-};
-
-static struct addr addr_of(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
-}
-
-static void make_auth(struct ctx *c)
-{
-	struct turn_auth_config config = {
-		.realm = REALM,
-		.users = users,
-		.n_users = ARRAY_LEN(users),
-		.secrets = { "secret" },
-		.nonce_key = "0123456789abcde",
-	};
-
-	assert_int_equal(turn_auth_create(&config, &c->auth), 0);
-}
-
-static void start_with(struct ctx *c, const struct turn_server_config *config)
-{
-	*c = (struct ctx){ .now = START, .user = "anna", .password = "a", .next_port = 50000 };
-	rng_seed(&c->rng, 1);
-	make_auth(c);
-	c->limit = turn_limit_create(&(struct turn_limit_config){ 0 }, &c->rng);
-	assert_non_null(c->limit);
-	c->config = *config;
-	c->config.auth = c->auth;
-	c->config.peers = &c->peers;
-	c->config.limit = c->limit;
-	c->s = turn_server_create(&c->config, &c->rng);
-	assert_non_null(c->s);
-	turn_server_set_wall(c->s, (int64_t)UNIX_START * 1000000 - (int64_t)START);
-	c->flow = (struct turn_flow){ .transport = TURN_UDP,
-				      .client = addr_of("8.1.1.1:4000"),
-				      .server = addr_of("9.9.9.9:3478") };
-}
-
-static const struct turn_server_config usual = {
-	.worker = 3,
-	.relay_v4 = true,
-	.relay_v6 = true,
-	.tcp_relay = true,
-	.mobility = true,
-	.allocations_max = 100,
-	.software = "test",
-	.ticket_key = "ticket key 1234",
-};
-
-static void start(struct ctx *c)
-{
-	start_with(c, &usual);
-}
-
-static void stop(struct ctx *c)
-{
-	turn_server_destroy(c->s);
-	turn_auth_destroy(c->auth);
-	turn_limit_destroy(c->limit);
-}
-
-/* ---- the client ---- */
-
-static void begin_class(struct ctx *c, enum stun_class class, uint16_t method)
-{
-	rng_bytes(&c->rng, c->tid, sizeof(c->tid));
-	stun_begin(&c->o, c->request, sizeof(c->request), class, method, c->tid);
-}
-
-static void begin(struct ctx *c, uint16_t method)
-{
-	begin_class(c, STUN_REQUEST, method);
-}
-
-/* What the driver does; the answer, if any, lies in c->answer. */
-static void take_verdict(struct ctx *c)
-{
-	if (c->v.type == TURN_VERDICT_OPEN) {
-		c->open = c->v.open;
-		turn_server_opened(c->s, c->now, &c->opened, &c->v);
-	}
-	c->answer.n_attrs = 0;
-	if (c->v.type != TURN_VERDICT_REPLY && c->v.type != TURN_VERDICT_JOIN)
-		return;
-	assert_true(c->v.data.len <= sizeof(c->answer_bytes));
-	memcpy(c->answer_bytes, c->v.data.ptr, c->v.data.len);
-	c->v.data.ptr = c->answer_bytes;
-	assert_int_equal(stun_parse(c->v.data, &c->answer), 0);
-}
-
-static void send_bytes(struct ctx *c, struct span bytes)
-{
-	turn_server_client(c->s, c->now, &c->flow, bytes, &c->v);
-	take_verdict(c);
-}
-
-static struct span bare(struct ctx *c)
-{
-	int len = stun_end(&c->o);
-
-	assert_true(len > 0);
-	return span_of(c->request, (size_t)len);
-}
-
-static void send_bare(struct ctx *c)
-{
-	send_bytes(c, bare(c));
-}
-
-static size_t key_of(const struct ctx *c, uint8_t key[32])
-{
-	return turn_auth_key(c->user, REALM, c->password, c->sha256, key);
-}
-
-static struct span sealed(struct ctx *c)
-{
-	uint8_t key[32];
-	size_t len = key_of(c, key);
-
-	stun_put(&c->o, STUN_USERNAME, span_str(c->user));
-	stun_put(&c->o, STUN_REALM, span_str(REALM));
-	stun_put(&c->o, STUN_NONCE, span_str(c->nonce));
-	stun_put_integrity(&c->o, span_of(key, len));
-	return bare(c);
-}
-
-static void send_sealed(struct ctx *c)
-{
-	send_bytes(c, sealed(c));
-}
-
-/* 0: success; else the error's code; -1: no answer. */
-static int outcome(const struct ctx *c)
-{
-	struct span reason;
-	uint16_t code;
-
-	if (c->v.type != TURN_VERDICT_REPLY && c->v.type != TURN_VERDICT_JOIN)
-		return -1;
-	assert_memory_equal(c->answer.tid, c->tid, sizeof(c->tid));
-	if (c->answer.class == STUN_SUCCESS)
-		return 0;
-	assert_int_equal(c->answer.class, STUN_ERROR);
-	assert_true(stun_get_error(&c->answer, &code, &reason));
-	return code;
-}
-
-static void expect_sealed(const struct ctx *c)
-{
-	uint8_t key[32];
-	size_t len = key_of(c, key);
-
-	assert_int_equal(stun_check_integrity(&c->answer, span_of(key, len)), 0);
-}
-
-/* Gets a nonce, as a client does by its first request. */
-static void challenge(struct ctx *c)
-{
-	struct span nonce;
-
-	begin(c, TURN_ALLOCATE);
-	send_bare(c);
-	assert_int_equal(outcome(c), 401);
-	assert_true(stun_get(&c->answer, STUN_NONCE, &nonce));
-	assert_true(nonce.len < sizeof(c->nonce));
-	memcpy(c->nonce, nonce.ptr, nonce.len);
-	c->nonce[nonce.len] = 0;
-}
-
-static void begin_allocate(struct ctx *c, uint8_t protocol)
-{
-	c->opened = (struct turn_opened){ .data = c };
-	c->opened.relayed[0] = addr_of("9.9.9.9:0");
-	c->opened.relayed[0].port = c->next_port++;
-	begin(c, TURN_ALLOCATE);
-	turn_put_transport(&c->o, protocol);
-}
-
-static struct turn_alloc *allocate(struct ctx *c)
-{
-	challenge(c);
-	begin_allocate(c, TURN_PROTOCOL_UDP);
-	send_sealed(c);
-	assert_int_equal(outcome(c), 0);
-	assert_non_null(c->v.alloc);
-	return c->v.alloc;
-}
-
-static void put_peer(struct ctx *c, const char *peer)
-{
-	struct addr a = addr_of(peer);
-
-	stun_put_xor_addr(&c->o, TURN_XOR_PEER_ADDRESS, &a);
-}
-
-static int permit(struct ctx *c, const char *peer)
-{
-	begin(c, TURN_CREATE_PERMISSION);
-	put_peer(c, peer);
-	send_sealed(c);
-	return outcome(c);
-}
-
-static int bind_channel(struct ctx *c, uint16_t number, const char *peer)
-{
-	begin(c, TURN_CHANNEL_BIND);
-	turn_put_channel(&c->o, number);
-	put_peer(c, peer);
-	send_sealed(c);
-	return outcome(c);
-}
-
-static int refresh(struct ctx *c, int64_t seconds)
-{
-	begin(c, TURN_REFRESH);
-	if (seconds >= 0)
-		stun_put_u32(&c->o, TURN_LIFETIME, (uint32_t)seconds);
-	send_sealed(c);
-	return outcome(c);
-}
-
-static uint32_t lifetime(const struct ctx *c)
-{
-	uint32_t seconds;
-
-	assert_true(stun_get_u32(&c->answer, TURN_LIFETIME, &seconds));
-	return seconds;
-}
-
-/* ---- the driver ---- */
-
-static void take_events(struct ctx *c)
-{
-	c->n_events = 0;
-	while (c->n_events < EVENTS_MAX && turn_server_next_event(c->s, &c->events[c->n_events]))
-		c->n_events++;
-	assert_true(c->n_events < EVENTS_MAX);
-}
-
-/* Lets time pass as a driver does: every deadline is met. */
-static void pass(struct ctx *c, usec_t us)
-{
-	usec_t end = c->now + us;
-
-	while (turn_server_deadline(c->s) <= end) {
-		c->now = FL_MAX(c->now, turn_server_deadline(c->s));
-		turn_server_timeout(c->s, c->now);
-	}
-	c->now = end;
-}
-
-/* ---- tests ---- */
+/* Allocations: how they come and go, and what every request is checked for. */
+#include "turn_kit.h"
 
 static void test_binding(void **state)
 {
-	struct ctx c;
+	struct kit k;
 	struct addr mapped;
 
-	start(&c);
-	begin(&c, STUN_BINDING);
-	send_bare(&c);
-	assert_int_equal(outcome(&c), 0);
-	assert_true(stun_get_xor_addr(&c.answer, STUN_XOR_MAPPED_ADDRESS, &mapped));
-	assert_true(addr_equal(&mapped, &c.flow.client));
-	assert_int_equal(turn_server_stats(c.s)->bindings, 1);
-	stop(&c);
+	kit_start(&k);
+	kit_begin(&k, STUN_BINDING);
+	kit_send_bare(&k);
+	assert_int_equal(kit_outcome(&k), 0);
+	assert_true(stun_get_xor_addr(&k.answer, STUN_XOR_MAPPED_ADDRESS, &mapped));
+	assert_true(addr_equal(&mapped, &k.flow.client));
+	assert_int_equal(turn_server_stats(k.s)->bindings, 1);
+	/* RFC 3489, whose transaction id stands where the cookie is now */
+	kit_send_bytes(&k, span_of("\0\1\0\0"
+				   "0123456789abcdef",
+				   20));
+	assert_int_equal(k.v.type, TURN_VERDICT_REPLY);
+	assert_memory_equal(k.v.data.ptr + 4, "0123456789abcdef", 16);
+	assert_int_equal(turn_server_stats(k.s)->bindings, 2);
+	kit_stop(&k);
 }
 
 static void test_allocate(void **state)
 {
-	struct ctx c;
+	struct kit k;
 	struct turn_alloc *a;
 	struct addr got;
 	struct span software;
 
-	start(&c);
-	a = allocate(&c);
-	expect_sealed(&c);
-	assert_true(c.open.v4 && !c.open.v6 && !c.open.even && !c.open.by_token);
-	assert_int_equal(c.open.protocol, TURN_PROTOCOL_UDP);
-	assert_true(stun_get_xor_addr(&c.answer, TURN_XOR_RELAYED_ADDRESS, &got));
-	assert_true(addr_equal(&got, &c.opened.relayed[0]));
-	assert_true(stun_get_xor_addr(&c.answer, STUN_XOR_MAPPED_ADDRESS, &got));
-	assert_true(addr_equal(&got, &c.flow.client));
-	assert_true(stun_get(&c.answer, STUN_SOFTWARE, &software) && span_is(software, "test"));
-	assert_int_equal(lifetime(&c), 600);
-	assert_ptr_equal(turn_server_find(c.s, &c.flow), a);
-	assert_ptr_equal(turn_alloc_data(a), &c);
+	kit_start(&k);
+	a = kit_allocate(&k);
+	kit_expect_sealed(&k);
+	assert_true(k.open.v4 && !k.open.v6 && !k.open.even && !k.open.by_token);
+	assert_int_equal(k.open.protocol, TURN_PROTOCOL_UDP);
+	assert_true(stun_get_xor_addr(&k.answer, TURN_XOR_RELAYED_ADDRESS, &got));
+	assert_true(addr_equal(&got, &k.opened.relayed[0]));
+	assert_true(stun_get_xor_addr(&k.answer, STUN_XOR_MAPPED_ADDRESS, &got));
+	assert_true(addr_equal(&got, &k.flow.client));
+	assert_true(stun_get(&k.answer, STUN_SOFTWARE, &software) && span_is(software, "test"));
+	assert_int_equal(kit_lifetime(&k), 600);
+	assert_ptr_equal(turn_server_find(k.s, &k.flow), a);
+	assert_ptr_equal(turn_alloc_data(a), &k);
 	assert_string_equal(turn_alloc_user(a), "anna");
-	assert_int_equal(turn_alloc_until(a), c.now + 600 * SEC);
-	assert_int_equal(turn_server_stats(c.s)->allocations, 1);
-	stop(&c);
+	assert_int_equal(turn_alloc_until(a), k.now + 600 * SEC);
+	assert_true(addr_equal(turn_alloc_relayed(a, ADDR_V4), &k.opened.relayed[0]));
+	assert_null(turn_alloc_relayed(a, ADDR_V6));
+	assert_int_equal(turn_server_stats(k.s)->allocations, 1);
+	assert_int_equal(turn_server_stats(k.s)->allocated, 1);
+	kit_stop(&k);
 }
 
-static void test_channel(void **state)
-{
-	struct ctx c;
-	struct turn_alloc *a;
-	struct addr peer = addr_of("1.2.3.4:5000");
-	uint16_t number;
+/* ---- who asks (RFC 8489 §9.2.4) ---- */
 
-	start(&c);
-	a = allocate(&c);
-	assert_int_equal(bind_channel(&c, 0x4001, "1.2.3.4:5000"), 0);
-	expect_sealed(&c);
-	send_bytes(&c, span_of("\x40\x01\x00\x03"
-			       "abc",
-			       7));
-	assert_int_equal(c.v.type, TURN_VERDICT_TO_PEER);
-	assert_true(span_is(c.v.data, "abc") && addr_equal(&c.v.peer, &peer));
-	assert_ptr_equal(c.v.alloc, a);
-	turn_server_peer(c.s, c.now, a, &peer, span_str("hello"), &c.v);
-	assert_int_equal(c.v.type, TURN_VERDICT_TO_CLIENT);
-	assert_true(span_equal(c.v.head, span_of("\x40\x01\x00\x05", 4)));
-	assert_true(span_is(c.v.data, "hello"));
-	assert_true(turn_alloc_from_peer(a, c.now, &peer, &number) && number == 0x4001);
-	assert_true(addr_equal(turn_alloc_channel(a, c.now, 0x4001), &peer));
-	assert_null(turn_alloc_channel(a, c.now, 0x4002));
-	stop(&c);
+static void test_credentials_are_needed(void **state)
+{
+	struct kit k;
+	struct span s;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	assert_true(stun_get(&k.answer, STUN_REALM, &s) && span_is(s, KIT_REALM));
+	assert_null(stun_find(&k.answer, STUN_SOFTWARE)); /* strangers are told no more than due */
+	kit_user(&k, "anna", "wrong");
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 401);
+	assert_null(stun_find(&k.answer, STUN_MESSAGE_INTEGRITY));
+	kit_user(&k, "nobody", "a");
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 401);
+	kit_user(&k, "anna", "a");
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	stun_put_integrity(&k.o, span_str("0123456789abcdef")); /* and nothing to go with it */
+	kit_send_bare(&k);
+	assert_int_equal(kit_outcome(&k), 400);
+	assert_int_equal(turn_server_stats(k.s)->errors[TURN_ERROR_UNAUTHENTICATED], 3);
+	assert_int_equal(turn_server_stats(k.s)->errors[TURN_ERROR_BAD], 1);
+	assert_int_equal(turn_server_stats(k.s)->allocations, 0);
+	kit_stop(&k);
 }
 
-static void test_send_and_data(void **state)
+static void test_nonce_gets_stale(void **state)
 {
-	struct ctx c;
-	struct turn_alloc *a;
-	struct addr peer = addr_of("1.2.3.4:5000"), got;
-	struct span data;
-	struct stun_msg m;
-	uint8_t whole[256];
+	struct kit k;
 
-	start(&c);
-	a = allocate(&c);
-	assert_int_equal(permit(&c, "1.2.3.4:1"), 0);
-	begin_class(&c, STUN_INDICATION, TURN_SEND);
-	put_peer(&c, "1.2.3.4:5000");
-	stun_put(&c.o, TURN_DATA_ATTR, span_str("hello"));
-	send_bare(&c);
-	assert_int_equal(c.v.type, TURN_VERDICT_TO_PEER);
-	assert_true(span_is(c.v.data, "hello") && addr_equal(&c.v.peer, &peer));
-	assert_false(c.v.dont_fragment);
-	for (size_t len = 0; len <= 8; len++) {
-		turn_server_peer(c.s, c.now, a, &peer, span_of("12345678", len), &c.v);
-		assert_int_equal(c.v.type, TURN_VERDICT_TO_CLIENT);
-		memcpy(whole, c.v.head.ptr, c.v.head.len);
-		if (c.v.data.len)
-			memcpy(whole + c.v.head.len, c.v.data.ptr, c.v.data.len);
-		assert_int_equal(stun_parse(span_of(whole, c.v.head.len + c.v.data.len), &m), 0);
-		assert_true(m.class == STUN_INDICATION && m.method == TURN_DATA);
-		assert_true(stun_get_xor_addr(&m, TURN_XOR_PEER_ADDRESS, &got));
-		assert_true(addr_equal(&got, &peer));
-		assert_true(stun_get(&m, TURN_DATA_ATTR, &data));
-		assert_true(span_equal(data, span_of("12345678", len)));
+	kit_start(&k);
+	kit_allocate(&k);
+	for (int i = 0; i < 6; i++) {
+		kit_pass(&k, 599 * SEC);
+		assert_int_equal(kit_refresh(&k, -1), 0);
 	}
-	stop(&c);
+	kit_pass(&k, 20 * SEC); /* the nonce is 3614 s old */
+	assert_int_equal(kit_refresh(&k, -1), 438);
+	assert_non_null(stun_find(&k.answer, STUN_NONCE));
+	assert_int_equal(turn_server_stats(k.s)->errors[TURN_ERROR_STALE_NONCE], 1);
+	kit_challenge(&k);
+	assert_int_equal(kit_refresh(&k, -1), 0);
+	kit_stop(&k);
+}
+
+/* Every request but Allocate needs the allocation, and the user who made it. */
+static void test_wrong_user_or_allocation(void **state)
+{
+	static const uint16_t methods[] = { TURN_REFRESH, TURN_CREATE_PERMISSION, TURN_CHANNEL_BIND,
+					    TURN_CONNECT };
+	struct kit k;
+
+	kit_start(&k);
+	kit_allocate(&k);
+	kit_user(&k, "bert", "b");
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		kit_begin(&k, methods[i]);
+		kit_send(&k);
+		assert_int_equal(kit_outcome(&k), 441);
+		kit_expect_sealed(&k);
+	}
+	kit_from(&k, TURN_UDP, 4001);
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		kit_begin(&k, methods[i]);
+		kit_send(&k);
+		assert_int_equal(kit_outcome(&k), 437);
+	}
+	assert_int_equal(turn_server_stats(k.s)->errors[TURN_ERROR_MISMATCH], 4);
+	kit_stop(&k);
+}
+
+static void test_unknown_attributes(void **state)
+{
+	struct kit k;
+	struct span types;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	stun_put_flag(&k.o, 0x7001);
+	stun_put_flag(&k.o, 0xF001); /* optional */
+	stun_put_flag(&k.o, 0x7002);
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 420);
+	assert_true(stun_get(&k.answer, STUN_UNKNOWN_ATTRIBUTES, &types));
+	assert_true(span_equal(types, span_of("\x70\x01\x70\x02", 4)));
+	/* a stranger is not told: the credentials come first */
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	stun_put_flag(&k.o, 0x7001);
+	kit_send_bare(&k);
+	assert_int_equal(kit_outcome(&k), 401);
+	kit_stop(&k);
+}
+
+/* ---- Allocate (RFC 8656 §7.2) ---- */
+
+static int allocate_with(struct kit *k, void (*put)(struct stun_out *o))
+{
+	kit_begin_allocate(k, TURN_PROTOCOL_UDP);
+	put(&k->o);
+	kit_send(k);
+	return kit_outcome(k);
+}
+
+static void put_token_and_even(struct stun_out *o)
+{
+	stun_put_u64(o, TURN_RESERVATION_TOKEN, 1);
+	turn_put_even_port(o, false);
+}
+
+static void put_token_and_family(struct stun_out *o)
+{
+	stun_put_u64(o, TURN_RESERVATION_TOKEN, 1);
+	turn_put_family(o, TURN_REQUESTED_ADDRESS_FAMILY, TURN_FAMILY_V4);
+}
+
+static void put_token_and_pair(struct stun_out *o)
+{
+	stun_put_u64(o, TURN_RESERVATION_TOKEN, 1);
+	turn_put_family(o, TURN_ADDITIONAL_ADDRESS_FAMILY, TURN_FAMILY_V6);
+}
+
+static void put_short_token(struct stun_out *o)
+{
+	stun_put_u32(o, TURN_RESERVATION_TOKEN, 1);
+}
+
+static void put_both_families(struct stun_out *o)
+{
+	turn_put_family(o, TURN_REQUESTED_ADDRESS_FAMILY, TURN_FAMILY_V4);
+	turn_put_family(o, TURN_ADDITIONAL_ADDRESS_FAMILY, TURN_FAMILY_V6);
+}
+
+static void put_additional_v4(struct stun_out *o)
+{
+	turn_put_family(o, TURN_ADDITIONAL_ADDRESS_FAMILY, TURN_FAMILY_V4);
+}
+
+static void put_pair_and_reserve(struct stun_out *o)
+{
+	turn_put_family(o, TURN_ADDITIONAL_ADDRESS_FAMILY, TURN_FAMILY_V6);
+	turn_put_even_port(o, true);
+}
+
+static void put_bad_lifetime(struct stun_out *o)
+{
+	stun_put_u64(o, TURN_LIFETIME, 600);
+}
+
+static void put_long_ticket(struct stun_out *o)
+{
+	stun_put_u32(o, TURN_MOBILITY_TICKET, 1);
+}
+
+static void put_bad_even(struct stun_out *o)
+{
+	stun_put_u32(o, TURN_EVEN_PORT, 1);
+}
+
+static void test_allocate_refused_400(void **state)
+{
+	static void (*const bad[])(struct stun_out * o) = {
+		put_token_and_even, put_token_and_family, put_token_and_pair,	put_short_token,
+		put_both_families,  put_additional_v4,	  put_pair_and_reserve, put_bad_lifetime,
+		put_long_ticket,    put_bad_even,
+	};
+	struct kit k;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(allocate_with(&k, bad[i]), 400);
+	kit_begin(&k, TURN_ALLOCATE); /* no REQUESTED-TRANSPORT */
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 400);
+	kit_expect_sealed(&k);
+	assert_int_equal(turn_server_stats(k.s)->allocations, 0);
+	kit_stop(&k);
+}
+
+static void put_v6(struct stun_out *o)
+{
+	turn_put_family(o, TURN_REQUESTED_ADDRESS_FAMILY, TURN_FAMILY_V6);
+}
+
+static void put_family_3(struct stun_out *o)
+{
+	turn_put_family(o, TURN_REQUESTED_ADDRESS_FAMILY, 3);
+}
+
+static void put_pair(struct stun_out *o)
+{
+	turn_put_family(o, TURN_ADDITIONAL_ADDRESS_FAMILY, TURN_FAMILY_V6);
+}
+
+static void put_nothing(struct stun_out *o)
+{
+}
+
+static void test_families(void **state)
+{
+	struct turn_server_config only_v4 = kit_usual, only_v6 = kit_usual, none = kit_usual;
+	struct kit k;
+
+	only_v4.relay_v6 = only_v6.relay_v4 = none.relay_v4 = none.relay_v6 = false;
+	kit_start_with(&k, &only_v4);
+	kit_challenge(&k);
+	assert_int_equal(allocate_with(&k, put_v6), 440);
+	assert_int_equal(allocate_with(&k, put_family_3), 440);
+	assert_int_equal(turn_server_stats(k.s)->errors[TURN_ERROR_FAMILY], 2);
+	kit_stop(&k);
+	kit_start_with(&k, &only_v6);
+	kit_challenge(&k);
+	assert_int_equal(allocate_with(&k, put_nothing), 440);
+	kit_stop(&k);
+	kit_start_with(&k, &none);
+	kit_challenge(&k);
+	assert_int_equal(allocate_with(&k, put_pair), 440);
+	kit_stop(&k);
+}
+
+static void expect_address_error(const struct kit *k, uint8_t family, uint16_t code)
+{
+	struct span reason;
+	uint16_t got_code;
+	uint8_t got_family;
+
+	assert_true(turn_get_address_error(&k->answer, &got_family, &got_code, &reason));
+	assert_int_equal(got_family, family);
+	assert_int_equal(got_code, code);
+}
+
+static int allocate_pair(struct kit *k)
+{
+	kit_begin_allocate(k, TURN_PROTOCOL_UDP);
+	put_pair(&k->o);
+	k->opened.relayed[1] = kit_addr("[2600::9]:50001");
+	kit_send(k);
+	return kit_outcome(k);
+}
+
+static void test_pair(void **state)
+{
+	struct turn_server_config only_v4 = kit_usual;
+	struct kit k;
+	size_t n = 0;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	assert_int_equal(allocate_pair(&k), 0);
+	assert_true(k.open.v4 && k.open.v6);
+	for (size_t i = 0; i < k.answer.n_attrs; i++)
+		n += k.answer.attrs[i].type == TURN_XOR_RELAYED_ADDRESS;
+	assert_int_equal(n, 2);
+	assert_null(stun_find(&k.answer, TURN_ADDRESS_ERROR_CODE));
+	assert_non_null(turn_alloc_relayed(k.v.alloc, ADDR_V6));
+	/* one port was not to be had */
+	kit_from(&k, TURN_UDP, 4001);
+	assert_int_equal(allocate_with(&k, put_pair), 0);
+	expect_address_error(&k, TURN_FAMILY_V6, 508);
+	assert_null(turn_alloc_relayed(k.v.alloc, ADDR_V6));
+	kit_stop(&k);
+	only_v4.relay_v6 = false;
+	kit_start_with(&k, &only_v4);
+	kit_challenge(&k);
+	assert_int_equal(allocate_with(&k, put_pair), 0);
+	assert_true(k.open.v4 && !k.open.v6);
+	expect_address_error(&k, TURN_FAMILY_V6, 440);
+	kit_stop(&k);
+}
+
+static void test_ports(void **state)
+{
+	struct kit k;
+	struct span token;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	turn_put_even_port(&k.o, true);
+	k.opened.reserved = true;
+	memcpy(k.opened.token, "tokentok", 8);
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 0);
+	assert_true(k.open.even && k.open.reserve_next && !k.open.by_token);
+	assert_true(stun_get(&k.answer, TURN_RESERVATION_TOKEN, &token));
+	assert_true(span_is(token, "tokentok"));
+	kit_from(&k, TURN_UDP, 4001);
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	stun_put(&k.o, TURN_RESERVATION_TOKEN, token);
+	k.opened.code = 508; /* it is gone */
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 508);
+	assert_true(k.open.by_token && !k.open.even);
+	assert_memory_equal(k.open.token, "tokentok", 8);
+	assert_null(k.v.alloc);
+	kit_stop(&k);
+}
+
+static void test_transport(void **state)
+{
+	struct kit k;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	kit_begin_allocate(&k, 132);
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 442);
+	kit_stop(&k);
+}
+
+static void test_no_room(void **state)
+{
+	struct turn_server_config one = kit_usual;
+	struct kit k;
+
+	one.allocations_max = 1;
+	kit_start_with(&k, &one);
+	kit_challenge(&k);
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	k.opened.code = 486;
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 486);
+	assert_string_equal(k.open_user, "anna");
+	assert_int_equal(turn_server_stats(k.s)->errors[TURN_ERROR_QUOTA], 1);
+	turn_server_drain(k.s, true);
+	assert_int_equal(allocate_with(&k, put_nothing), 508);
+	turn_server_drain(k.s, false);
+	kit_allocate(&k);
+	kit_from(&k, TURN_UDP, 4001);
+	assert_int_equal(allocate_with(&k, put_nothing), 508);
+	/* what there is may be refreshed while draining */
+	turn_server_drain(k.s, true);
+	kit_from(&k, TURN_UDP, 4000);
+	assert_int_equal(kit_refresh(&k, -1), 0);
+	assert_int_equal(kit_refresh(&k, 0), 0);
+	turn_server_drain(k.s, false);
+	kit_from(&k, TURN_UDP, 4001);
+	assert_int_equal(allocate_with(&k, put_nothing), 0); /* at once */
+	kit_stop(&k);
+}
+
+/* §7.2: at least the default, at most the maximum. */
+static void test_lifetimes(void **state)
+{
+	static const struct {
+		uint32_t asked, granted;
+	} cases[] = { { 0, 600 },     { 1, 600 },     { 600, 600 },	   { 601, 601 },
+		      { 3600, 3600 }, { 3601, 3600 }, { UINT32_MAX, 3600 } };
+	struct kit k;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		kit_from(&k, TURN_UDP, (uint16_t)(4000 + i));
+		kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+		stun_put_u32(&k.o, TURN_LIFETIME, cases[i].asked);
+		kit_send(&k);
+		assert_int_equal(kit_outcome(&k), 0);
+		assert_int_equal(kit_lifetime(&k), cases[i].granted);
+		assert_int_equal(turn_alloc_until(k.v.alloc), k.now + cases[i].granted * SEC);
+		if (!cases[i].asked)
+			continue;
+		assert_int_equal(kit_refresh(&k, cases[i].asked), 0);
+		assert_int_equal(kit_lifetime(&k), cases[i].granted);
+	}
+	kit_stop(&k);
+}
+
+/* §7.2 for servers without a transaction's state: the same request gets the same answer. */
+static void test_retransmission(void **state)
+{
+	uint8_t first[STUN_SERVER_ANSWER_MAX];
+	struct kit k;
+	struct turn_alloc *a;
+	size_t len;
+
+	kit_start(&k);
+	a = kit_allocate(&k);
+	len = k.v.data.len;
+	memcpy(first, k.answer_bytes, len);
+	k.now += 2 * SEC;
+	kit_send_again(&k);
+	assert_int_equal(kit_outcome(&k), 0);
+	assert_true(span_equal(k.v.data, span_of(first, len)));
+	assert_ptr_equal(turn_server_find(k.s, &k.flow), a);
+	assert_int_equal(turn_server_stats(k.s)->allocated, 1);
+	assert_int_equal(allocate_with(&k, put_nothing), 437); /* another Allocate */
+	kit_user(&k, "bert", "b");
+	assert_int_equal(allocate_with(&k, put_nothing), 437);
+	kit_stop(&k);
+}
+
+/* ---- Refresh (§8.2) and the end ---- */
+
+static void expect_closed(struct kit *k, enum turn_close_reason reason)
+{
+	const struct turn_event *e;
+
+	kit_take_events(k);
+	e = kit_event(k, TURN_EVENT_CLOSED);
+	assert_non_null(e);
+	assert_int_equal(e->reason, reason);
+	assert_ptr_equal(turn_alloc_data(e->alloc), k);
+	assert_int_equal(turn_server_stats(k->s)->allocations, 0);
+	assert_int_equal(turn_server_stats(k->s)->closed[reason], 1);
+	assert_null(turn_server_find(k->s, &k->flow));
 }
 
 static void test_refresh(void **state)
 {
-	struct ctx c;
+	struct kit k;
 
-	start(&c);
-	allocate(&c);
-	pass(&c, 599 * SEC);
-	assert_int_equal(refresh(&c, -1), 0);
-	assert_int_equal(lifetime(&c), 600);
-	pass(&c, 599 * SEC);
-	assert_non_null(turn_server_find(c.s, &c.flow));
-	pass(&c, 1 * SEC);
-	assert_null(turn_server_find(c.s, &c.flow));
-	take_events(&c);
-	assert_int_equal(c.n_events, 1);
-	assert_int_equal(c.events[0].type, TURN_EVENT_CLOSED);
-	assert_int_equal(c.events[0].reason, TURN_CLOSE_EXPIRED);
-	assert_int_equal(turn_server_stats(c.s)->allocations, 0);
-	stop(&c);
+	kit_start(&k);
+	kit_allocate(&k);
+	kit_pass(&k, 599 * SEC);
+	assert_int_equal(kit_refresh(&k, -1), 0);
+	kit_expect_sealed(&k);
+	assert_int_equal(kit_lifetime(&k), 600);
+	kit_pass(&k, 600 * SEC - 1);
+	assert_non_null(turn_server_find(k.s, &k.flow));
+	kit_pass(&k, 1);
+	expect_closed(&k, TURN_CLOSE_EXPIRED);
+	assert_int_equal(turn_server_stats(k.s)->refreshed, 1);
+	assert_int_equal(turn_server_deadline(k.s), USEC_NEVER);
+	kit_stop(&k);
+}
+
+static void test_refresh_to_zero(void **state)
+{
+	struct kit k;
+
+	kit_start(&k);
+	kit_allocate(&k);
+	assert_int_equal(kit_refresh(&k, 0), 0);
+	assert_int_equal(kit_lifetime(&k), 0);
+	expect_closed(&k, TURN_CLOSE_REFRESHED_0);
+	assert_int_equal(kit_refresh(&k, 0), 437); /* which a client takes for success */
+	kit_allocate(&k);
+	kit_begin(&k, TURN_REFRESH);
+	stun_put_u64(&k.o, TURN_LIFETIME, 0);
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 400);
+	kit_stop(&k);
+}
+
+static int refresh_family(struct kit *k, uint8_t family, uint32_t seconds)
+{
+	kit_begin(k, TURN_REFRESH);
+	stun_put_u32(&k->o, TURN_LIFETIME, seconds);
+	turn_put_family(&k->o, TURN_REQUESTED_ADDRESS_FAMILY, family);
+	kit_send(k);
+	return kit_outcome(k);
+}
+
+static void test_refresh_of_one_family(void **state)
+{
+	struct kit k;
+	struct turn_alloc *a;
+	const struct turn_event *e;
+
+	kit_start(&k);
+	a = kit_allocate(&k);
+	assert_int_equal(refresh_family(&k, TURN_FAMILY_V6, 600), 443);
+	assert_int_equal(refresh_family(&k, 9, 600), 443);
+	assert_int_equal(refresh_family(&k, TURN_FAMILY_V4, 600), 0);
+	kit_from(&k, TURN_UDP, 4001);
+	assert_int_equal(allocate_pair(&k), 0);
+	a = k.v.alloc;
+	assert_int_equal(kit_bind(&k, 0x4000, "[2600::1]:7"), 0);
+	kit_take_events(&k);
+	assert_int_equal(refresh_family(&k, TURN_FAMILY_V6, 0), 0);
+	kit_take_events(&k);
+	e = kit_event(&k, TURN_EVENT_RELEASED);
+	assert_non_null(e);
+	assert_true(addr_equal(&e->peer, &k.opened.relayed[1]));
+	e = kit_event(&k, TURN_EVENT_BINDING);
+	assert_true(e && e->channel == 0x4000 && e->until == 0);
+	assert_null(turn_alloc_relayed(a, ADDR_V6));
+	assert_false(kit_channel_works(&k, 0x4000));
+	assert_int_equal(kit_permit(&k, "[2600::1]:7"), 443);
+	assert_int_equal(kit_permit(&k, "1.2.3.4:7"), 0);
+	assert_int_equal(refresh_family(&k, TURN_FAMILY_V6, 600), 443);
+	assert_int_equal(refresh_family(&k, TURN_FAMILY_V4, 0), 0); /* the last one */
+	kit_take_events(&k);
+	assert_non_null(kit_event(&k, TURN_EVENT_CLOSED));
+	kit_stop(&k);
+}
+
+static void test_families_expire_apart(void **state)
+{
+	struct kit k;
+	const struct turn_event *e;
+
+	kit_start(&k);
+	kit_challenge(&k);
+	assert_int_equal(allocate_pair(&k), 0);
+	assert_int_equal(refresh_family(&k, TURN_FAMILY_V6, 1200), 0);
+	kit_pass(&k, 600 * SEC);
+	kit_take_events(&k);
+	e = kit_event(&k, TURN_EVENT_RELEASED);
+	assert_true(e && addr_equal(&e->peer, &k.opened.relayed[0]));
+	assert_int_equal(k.n_events, 1);
+	assert_int_equal(kit_permit(&k, "[2600::1]:7"), 0);
+	kit_pass(&k, 600 * SEC);
+	expect_closed(&k, TURN_CLOSE_EXPIRED);
+	kit_stop(&k);
+}
+
+/* A session ends when its credentials do and were not renewed. */
+static void test_credentials_expire(void **state)
+{
+	struct kit k;
+
+	kit_start(&k);
+	kit_timed_user(&k, KIT_UNIX_START + 700, "anna");
+	kit_allocate(&k);
+	assert_int_equal(kit_lifetime(&k), 600);
+	assert_string_equal(k.open_user, "anna");
+	kit_pass(&k, 300 * SEC);
+	assert_int_equal(kit_refresh(&k, 3600), 0);
+	assert_int_equal(kit_lifetime(&k), 400);
+	kit_pass(&k, 399 * SEC);
+	assert_non_null(turn_server_find(k.s, &k.flow));
+	kit_pass(&k, 1 * SEC);
+	expect_closed(&k, TURN_CLOSE_CREDENTIALS);
+	kit_challenge(&k);
+	assert_int_equal(kit_refresh(&k, -1), 401); /* they are over for every request */
+	kit_stop(&k);
+}
+
+static void test_credentials_renewed(void **state)
+{
+	struct kit k;
+
+	kit_start(&k);
+	kit_timed_user(&k, KIT_UNIX_START + 700, "anna");
+	kit_allocate(&k);
+	kit_pass(&k, 500 * SEC);
+	kit_timed_user(&k, KIT_UNIX_START + 5000, "bert");
+	assert_int_equal(kit_refresh(&k, -1), 441);
+	kit_timed_user(&k, KIT_UNIX_START + 5000, "anna"); /* the same name again */
+	assert_int_equal(kit_refresh(&k, 1000), 0);
+	assert_int_equal(kit_lifetime(&k), 1000);
+	kit_pass(&k, 1000 * SEC);
+	expect_closed(&k, TURN_CLOSE_EXPIRED);
+	kit_stop(&k);
+}
+
+static void test_flow_gone(void **state)
+{
+	struct kit k;
+
+	kit_start(&k);
+	kit_from(&k, TURN_TLS, 4000);
+	kit_allocate(&k);
+	turn_server_flow_gone(k.s, k.now, &k.flow);
+	expect_closed(&k, TURN_CLOSE_FLOW);
+	turn_server_flow_gone(k.s, k.now, &k.flow); /* nothing is there any more */
+	kit_stop(&k);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_binding),	  TEST(test_allocate), TEST(test_channel),
-		TEST(test_send_and_data), TEST(test_refresh),
+		TEST(test_binding),
+		TEST(test_allocate),
+		TEST(test_credentials_are_needed),
+		TEST(test_nonce_gets_stale),
+		TEST(test_wrong_user_or_allocation),
+		TEST(test_unknown_attributes),
+		TEST(test_allocate_refused_400),
+		TEST(test_families),
+		TEST(test_pair),
+		TEST(test_ports),
+		TEST(test_transport),
+		TEST(test_no_room),
+		TEST(test_lifetimes),
+		TEST(test_retransmission),
+		TEST(test_refresh),
+		TEST(test_refresh_to_zero),
+		TEST(test_refresh_of_one_family),
+		TEST(test_families_expire_apart),
+		TEST(test_credentials_expire),
+		TEST(test_credentials_renewed),
+		TEST(test_flow_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

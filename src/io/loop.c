@@ -44,6 +44,8 @@ struct loop {
 	int n_events;
 	struct loop_watch post_watch;
 	struct loop_poster *poster;
+	void *shared;
+	unsigned sharers;
 };
 
 static struct loop_poster *poster_create(void)
@@ -194,6 +196,22 @@ void loop_destroy(struct loop *loop)
 usec_t loop_now(const struct loop *loop)
 {
 	return loop->now;
+}
+
+void *loop_share(struct loop *loop, size_t size)
+{
+	if (!loop->shared)
+		loop->shared = malloc(size);
+	loop->sharers += loop->shared != NULL;
+	return loop->shared;
+}
+
+void loop_unshare(struct loop *loop)
+{
+	if (--loop->sharers)
+		return;
+	free(loop->shared);
+	loop->shared = NULL;
 }
 
 /* Timers: a binary heap of pointers; a timer knows its place, so stopping one is O(log n). */

@@ -83,6 +83,14 @@ struct loop_deferred {
 };
 void loop_defer(struct loop *loop, struct loop_deferred *d, void (*fn)(void *arg), void *arg);
 
+/*
+ * A block of memory for all users in the loop's thread, for what is read and handed on at once: the
+ * first call makes it, of at least size bytes (the same for all callers), the last loop_unshare()
+ * frees it. NULL when there is no memory.
+ */
+void *loop_share(struct loop *loop, size_t size);
+void loop_unshare(struct loop *loop);
+
 /* From any thread while the loop lives: fn(arg) runs in the loop's thread. 0 or -ENOMEM. */
 int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg) FL_WARN_UNUSED;
 

@@ -34,6 +34,7 @@ struct udp {
 	struct loop_watch watch;
 	struct loop_deferred flush;
 	bool flush_pending, *destroyed;
+	struct read_area *area; /* the loop's */
 	void (*on_batch)(void *arg, const struct dgram *dgrams, size_t n);
 	void *arg;
 	struct udp_stats stats;
@@ -43,24 +44,12 @@ struct udp {
 	size_t n_queued, cap_queued;
 };
 
-/* Read buffers are one set per thread, not per socket: a batch is handed on before the next read.
- */
+/* Read buffers are one set per loop, not per socket: a batch is handed on before the next read. A
+ * loop without sockets does not keep its 2 MiB. */
 struct read_area {
 	uint8_t bytes[BATCH][GRO_MAX];
 	uint8_t control[BATCH][256];
 };
-
-static __thread struct read_area *area;
-static __thread unsigned area_sockets, area_reads; /* who may still need it */
-
-/* 2 MiB that a thread without sockets does not keep; a batch being handed on still lies there. */
-static void drop_area(void)
-{
-	if (area_sockets > 0 || area_reads > 0)
-		return;
-	free(area);
-	area = NULL;
-}
 
 static int set_int(int fd, int level, int name, int value)
 {
@@ -143,7 +132,7 @@ static void hand_over(struct udp *u, struct mmsghdr *msgs, int n, bool *destroye
 				       &d.remote) < 0)
 			continue;
 		take_control(&msgs[i].msg_hdr, &d.local, &segment);
-		d.data = span_of(area->bytes[i], msgs[i].msg_len);
+		d.data = span_of(u->area->bytes[i], msgs[i].msg_len);
 		segment = segment ? segment : FL_MAX(d.data.len, 1);
 		if (count + SEGMENTS_MAX + 1 > ARRAY_LEN(batch)) {
 			u->stats.received += count;
@@ -164,13 +153,13 @@ static int read_batch(struct udp *u, struct mmsghdr *msgs, struct iovec *iov,
 		      struct sockaddr_storage *names)
 {
 	for (int i = 0; i < BATCH; i++) {
-		iov[i] = (struct iovec){ area->bytes[i], GRO_MAX };
+		iov[i] = (struct iovec){ u->area->bytes[i], GRO_MAX };
 		msgs[i].msg_hdr = (struct msghdr){ .msg_name = &names[i],
 						   .msg_namelen = sizeof(names[i]),
 						   .msg_iov = &iov[i],
 						   .msg_iovlen = 1,
-						   .msg_control = area->control[i],
-						   .msg_controllen = sizeof(area->control[i]) };
+						   .msg_control = u->area->control[i],
+						   .msg_controllen = sizeof(u->area->control[i]) };
 	}
 	return recvmmsg(u->fd, msgs, BATCH, MSG_DONTWAIT, NULL);
 }
@@ -202,15 +191,17 @@ static void read_all(struct udp *u)
 static void on_ready(void *arg, uint32_t events)
 {
 	struct udp *u = arg;
+	struct loop *loop;
 
 	if (events & EPOLLOUT)
 		udp_flush(u);
 	if (!(events & (EPOLLIN | EPOLLERR)))
 		return;
-	area_reads++;
+	/* the batch still lies there when the socket is destroyed meanwhile */
+	loop = u->loop;
+	(void)loop_share(loop, sizeof(*u->area));
 	read_all(u);
-	area_reads--;
-	drop_area();
+	loop_unshare(loop);
 }
 
 static int bind_socket(struct udp *u, const struct udp_config *c)
@@ -269,15 +260,14 @@ int udp_create(struct loop *loop, const struct udp_config *config,
 	struct udp *u = calloc(1, sizeof(*u));
 	int err;
 
-	if (!area)
-		area = malloc(sizeof(*area));
-	if (!u || !area) {
+	if (u)
+		u->area = loop_share(loop, sizeof(*u->area));
+	if (!u || !u->area) {
 		if (config->adopt)
 			close(config->fd);
 		free(u);
 		return -ENOMEM;
 	}
-	area_sockets++;
 	u->loop = loop;
 	u->fd = config->adopt ? config->fd : -1;
 	u->on_batch = on_batch;
@@ -308,9 +298,8 @@ void udp_destroy(struct udp *u)
 	fl_closep(&u->fd);
 	free(u->out);
 	free(u->queue);
+	loop_unshare(u->loop);
 	free(u);
-	area_sockets--;
-	drop_area();
 }
 
 struct addr udp_addr(const struct udp *u)

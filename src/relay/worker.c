@@ -197,6 +197,28 @@ static void carry_out(struct worker *w, const struct link *from, struct span mes
 	}
 }
 
+/* What the answer says is done when it arrives: whoever reads that an allocation is gone may have
+ * its port and its place in the quota at once, also from another worker. */
+static void events_before_reply(struct worker *w, const struct link *asking, struct turn_verdict *v)
+{
+	uint8_t answer[STUN_SERVER_ANSWER_MAX];
+	size_t head = v->head.len, data = v->data.len;
+
+	if (v->type != TURN_VERDICT_REPLY || head + data > sizeof(answer))
+		return;
+	if (head)
+		memcpy(answer, v->head.ptr, head);
+	if (data)
+		memcpy(answer + head, v->data.ptr, data);
+	w->asking = asking;
+	worker_take_events(w);
+	w->asking = NULL;
+	v->head = span_of(answer, head);
+	v->data = span_of(answer + head, data);
+	reply(w, asking, v);
+	v->type = TURN_VERDICT_DROP;
+}
+
 void worker_message(struct worker *w, const struct link *from, struct span message)
 {
 	struct link asking = *from; /* the answer may end it, and events speak of it afterwards */
@@ -204,6 +226,7 @@ void worker_message(struct worker *w, const struct link *from, struct span messa
 
 	worker_wake(w);
 	turn_server_client(w->core, loop_now(w->loop), &asking.flow, message, &v);
+	events_before_reply(w, &asking, &v);
 	carry_out(w, &asking, message, &v);
 	w->asking = &asking;
 	worker_take_events(w);

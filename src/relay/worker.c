@@ -272,6 +272,7 @@ static int create_core(struct worker *w)
 int worker_create(struct relay *relay, unsigned index, struct settings *settings,
 		  struct worker **out)
 {
+	static const struct turn_limit_config limits = { 0 }; /* its defaults */
 	struct worker *w = calloc(1, sizeof(*w));
 	int err;
 
@@ -286,7 +287,7 @@ int worker_create(struct relay *relay, unsigned index, struct settings *settings
 	err = loop_create(&w->loop);
 	if (err == 0) {
 		loop_timer_init(w->loop, &w->timer, on_timer, w);
-		w->limit = turn_limit_create(NULL, rng_system());
+		w->limit = turn_limit_create(&limits, rng_system());
 		err = w->limit ? udp_path_create(&w->path) : -ENOMEM;
 	}
 	if (err == 0)

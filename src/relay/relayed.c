@@ -140,8 +140,9 @@ void relayed_release(struct relayed *r, bool v6)
 {
 	uint16_t ports[2] = { 0 };
 
-	if (r->udp)
-		peer_sockets_release(r->udp, v6);
+	if (!r->udp)
+		return; /* with TCP both families end together */
+	peer_sockets_release(r->udp, v6);
 	ports[v6] = r->ports[v6];
 	r->ports[v6] = 0;
 	shared_ports_put(relay_ports(r->worker->relay), ports);

@@ -11,7 +11,7 @@ struct relayed *relayed_open(struct worker *w, const struct link *from, const st
 			     struct turn_opened *out);
 /* Gives everything back. NULL is fine. */
 void relayed_close(struct relayed *r);
-/* One of a pair's families was given up (TURN_EVENT_RELEASED). */
+/* One of a UDP allocation's two families was given up (TURN_EVENT_RELEASED). */
 void relayed_release(struct relayed *r, bool v6);
 
 /* The client's way is now l, or none. */

@@ -82,6 +82,9 @@ static void on_event(struct worker *w, const struct turn_event *e)
 					    : w->asking);
 		relayed_join(r, w);
 		break;
+	case TURN_EVENT_RELEASED:
+		relayed_release(r, e->peer.family == ADDR_V6);
+		break;
 	case TURN_EVENT_DISCONNECT:
 		tcp_relay_disconnect(r->tcp, e->connection);
 		break;

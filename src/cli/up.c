@@ -19,14 +19,18 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/ct.h"
 #include "base/err.h"
 #include "base/rng.h"
+#include "base/text.h"
 #include "base/wire.h"
 #include "cli/cli.h"
 #include "cli/supervise.h"
 #include "hublink/request.h"
 
 #define SCREEN "1280x800x24"
+#define PORT_TRIES 20
+#define RELAY_SECRET_LEN 32 /* bytes before they become text */
 #define DISPLAY_WAIT_US (5 * USEC_PER_SEC)
 
 struct options {
@@ -42,7 +46,7 @@ static const struct opt table[] = {
 	{ "port", 0, OPT_PORT, offsetof(struct options, port), "PORT",
 	  "TCP port of the hub; 0: a free one", "8443" },
 	{ "relay-port", 0, OPT_PORT, offsetof(struct options, relay_port), "PORT",
-	  "UDP port of the relay; 0: a free one", "3478" },
+	  "UDP and TCP port of the relay; 0: a free one", "3478" },
 	{ "no-client", 0, OPT_FLAG, offsetof(struct options, no_client), NULL,
 	  "do not make this machine a device" },
 	{ "demo", 0, OPT_FLAG, offsetof(struct options, demo), NULL,
@@ -159,18 +163,42 @@ static void find_programs(struct up *u)
 		*slash = 0;
 }
 
-static uint16_t free_udp_port(void)
+static bool has_v6(void)
 {
-	struct sockaddr_storage ss = { .ss_family = AF_INET };
-	socklen_t len = sizeof(ss);
-	struct addr a = { 0 };
-	FL_CLEANUP(fl_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	FL_CLEANUP(fl_closep) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6 };
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, sizeof(struct sockaddr_in)) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
+	return fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0;
+}
+
+/* The port as bound, 0 when it is taken. */
+static uint16_t bind_port(int fd, uint16_t port)
+{
+	struct addr a = { .family = ADDR_V4, .port = port };
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&a, &ss);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) < 0)
+		return 0;
+	len = sizeof(ss);
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
 	    addr_from_sockaddr((struct sockaddr *)&ss, len, &a) < 0)
 		return 0;
 	return a.port;
+}
+
+/* One that is free for UDP and for TCP. */
+static uint16_t free_port(void)
+{
+	for (int i = 0; i < PORT_TRIES; i++) {
+		FL_CLEANUP(fl_closep) int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		FL_CLEANUP(fl_closep) int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		uint16_t port = bind_port(udp, 0);
+
+		if (port && bind_port(tcp, port))
+			return port;
+	}
+	return 0;
 }
 
 /* ---- the virtual desktop ---- */
@@ -453,15 +481,42 @@ static int start_hub(struct up *u)
 	return err ? err : child_start(&u->hub);
 }
 
+/* The secret from which credentials for the relay are made; made once, kept. */
+static int ensure_relay_secret(const char *path)
+{
+	uint8_t secret[RELAY_SECRET_LEN];
+	char text[TEXT_HEX_LEN(RELAY_SECRET_LEN)];
+	int err = 0;
+
+	if (access(path, F_OK) == 0)
+		return 0;
+	rng_bytes(rng_system(), secret, sizeof(secret));
+	text_hex_encode(span_of(secret, sizeof(secret)), text, sizeof(text));
+	err = write_token(path, text);
+	ct_wipe(secret, sizeof(secret));
+	ct_wipe(text, sizeof(text));
+	return err;
+}
+
 static int start_relay(struct up *u)
 {
+	static const char *const listen[] = { "udp:0.0.0.0", "tcp:0.0.0.0", "udp:[::]",
+					      "tcp:[::]" };
+	size_t n = has_v6() ? ARRAY_LEN(listen) : 2;
+	char secret[4100];
+
 	child_init(&u->supervisor, &u->relay, "relay");
 	u->relay.on_exit = on_part_exit;
 	u->relay.arg = &u->relay;
-	int err = child_arg(&u->relay, "%s/fairlead-relay", u->bin);
+	snprintf(secret, sizeof(secret), "%s/relay.secret", u->dir);
+	int err = ensure_relay_secret(secret);
 	if (err == 0)
-		err = child_arg(&u->relay, "--listen=udp:0.0.0.0:%u", u->relay_port) |
-		      child_arg(&u->relay, "--listen=udp:[::]:%u", u->relay_port);
+		err = child_arg(&u->relay, "%s/fairlead-relay", u->bin);
+	if (err == 0)
+		err = child_arg(&u->relay, "--secret-file=%s", secret) |
+		      child_arg(&u->relay, "--drain-seconds=0");
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = child_arg(&u->relay, "--listen=%s:%u", listen[i], u->relay_port);
 	return err ? err : child_start(&u->relay);
 }
 
@@ -517,7 +572,7 @@ static int run_all(const struct options *o)
 		return CLI_FAILURE;
 	u->o = o;
 	u->lock_fd = u->signals.fd = -1;
-	u->relay_port = o->relay_port ? o->relay_port : free_udp_port();
+	u->relay_port = o->relay_port ? o->relay_port : free_port();
 	find_programs(u);
 	u->desktop = !o->no_client && (o->demo || !display || !*display) && in_path("Xvfb");
 	if (!o->no_client && o->demo && !u->desktop)

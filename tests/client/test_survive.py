@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import select
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from signalr import tls_socket
 from programs import BUILD, PATIENCE, cli, cli_env, cli_words, wait_for
+from turn import Turn
 
 
 def children(pid, name=None):
@@ -247,6 +249,21 @@ def test_up_prints_two_lines_and_everything_works(up):
     assert one.stop() == 0
     assert not token.exists()
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}/exe")]
+
+
+def test_up_relays_with_its_secret(up):
+    one = up("--no-client")
+    assert one.process.stdout.readline()
+    secret = one.data / "relay.secret"
+    assert secret.stat().st_mode & 0o777 == 0o600 and len(secret.read_text()) == 64
+    with open(f"/proc/{one.child('fairlead-relay')}/cmdline", "rb") as f:
+        assert secret.read_text().encode() not in f.read()
+    for transport in ("udp", "tcp"):
+        found = wait_for(lambda: re.search(transport + r"=0\.0\.0\.0:(\d+)", (one.data / "log" / "relay.log").read_text()))
+        with Turn(("127.0.0.1", int(found.group(1))), transport, secret=secret.read_text()) as client:
+            assert client.binding().mapped == client.address
+            assert client.allocate().relayed
+    assert one.stop() == 0
 
 
 def test_up_starts_again_what_dies(up):

@@ -29,6 +29,7 @@ struct quota_user {
 	struct quotas *owner;
 	struct list node;     /* of the idle ones */
 	unsigned allocations; /* under the lock */
+	uint32_t id;
 	struct bucket bytes, packets;
 	size_t name_len;
 	char name[];
@@ -39,6 +40,7 @@ struct quotas {
 	struct map *users;
 	struct list idle; /* longest idle first */
 	size_t n_idle;
+	uint32_t last_id;
 	uint64_t allocations;
 	unsigned per_user_max, total_max; /* 0: no limit */
 	atomic_bool limited;		  /* any rate */
@@ -117,6 +119,7 @@ static struct quota_user *add_user(struct quotas *q, struct span name)
 		return NULL;
 	u->owner = q;
 	list_init(&u->node);
+	u->id = ++q->last_id;
 	u->name_len = name.len;
 	memcpy(u->name, name.ptr, name.len);
 	if (map_count(q->users) >= QUOTA_USERS_MAX && !list_empty(&q->idle))
@@ -268,4 +271,15 @@ void quota_rates(const struct quota_user *u, uint64_t *bytes_per_s, uint64_t *pa
 {
 	*bytes_per_s = rate_of(&u->owner->per_user.bytes);
 	*packets_per_s = rate_of(&u->owner->per_user.packets);
+}
+
+void quotas_rates(struct quotas *q, uint64_t *bytes_per_s, uint64_t *packets_per_s)
+{
+	*bytes_per_s = rate_of(&q->total.bytes);
+	*packets_per_s = rate_of(&q->total.packets);
+}
+
+uint32_t quota_id(const struct quota_user *u)
+{
+	return u->id;
 }

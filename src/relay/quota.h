@@ -33,5 +33,9 @@ void quota_put(struct quotas *q, struct quota_user *u);
  */
 bool quota_pass(struct quota_user *u, usec_t now, size_t packets, size_t bytes);
 
+/* Another number for each user, for what keeps its own books (XDP). */
+uint32_t quota_id(const struct quota_user *u);
 /* Rates that hold for u, for what enforces them elsewhere (XDP); 0: no limit. */
 void quota_rates(const struct quota_user *u, uint64_t *bytes_per_s, uint64_t *packets_per_s);
+/* The same for all users together. */
+void quotas_rates(struct quotas *q, uint64_t *bytes_per_s, uint64_t *packets_per_s);

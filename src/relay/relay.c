@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "relay/behaviour.h"
 #include "relay/dtls_front.h"
+#include "relay/offload.h"
 #include "relay/shared_ports.h"
 #include "relay/sock_name.h"
 #include "relay/stream_front.h"
@@ -48,6 +49,7 @@ struct relay {
 	struct settings *settings; /* of the start: what never changes */
 	struct quotas *quotas;
 	struct shared_ports *ports;
+	struct offload *offload;
 	struct stun_behaviour behaviour;
 	bool has_behaviour;
 	uint8_t ticket_key[16];
@@ -72,6 +74,11 @@ struct quotas *relay_quotas(struct relay *r)
 struct shared_ports *relay_ports(struct relay *r)
 {
 	return r->ports;
+}
+
+struct offload *relay_offload(struct relay *r)
+{
+	return r->offload;
 }
 
 const struct stun_behaviour *relay_behaviour(const struct relay *r)
@@ -300,6 +307,8 @@ static int start(struct relay *r, char why[256])
 	for (size_t n = 0; n < r->settings->n_listeners && err == 0; n++)
 		err = open_listener(r, n, why);
 	if (err == 0)
+		err = offload_create(r->control->loop, r->settings, &r->offload);
+	if (err == 0)
 		err = start_threads(r);
 	if (err < 0 && !why[0])
 		snprintf(why, 256, "cannot start the workers: %s", err_text(err));
@@ -373,6 +382,7 @@ void relay_destroy(struct relay *r)
 			close_front(&r->seats[i].fronts[n]);
 	for (unsigned i = 0; i < r->n_seats; i++)
 		worker_destroy(r->seats[i].worker);
+	offload_destroy(r->offload);
 	shared_ports_destroy(r->ports);
 	quotas_destroy(r->quotas);
 	settings_unref(r->settings);
@@ -492,6 +502,7 @@ static void end_part(struct ask *a)
 		return;
 	if (r) {
 		a->sum.ports_free = shared_ports_free(r->ports);
+		offload_count(r->offload, &a->sum);
 		a->fn(a->arg, &a->sum);
 	}
 	control_unref(a->control);

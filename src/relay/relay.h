@@ -45,6 +45,7 @@ struct addr relay_listener_addr(const struct relay *r, size_t n);
 
 /* ---- for workers ---- */
 
+struct offload;
 struct quotas;
 struct shared_ports;
 struct worker;
@@ -52,6 +53,7 @@ struct worker;
 struct worker *relay_worker(struct relay *r, unsigned index); /* NULL: there is none */
 struct quotas *relay_quotas(struct relay *r);
 struct shared_ports *relay_ports(struct relay *r);
+struct offload *relay_offload(struct relay *r); /* NULL: no XDP */
 const struct stun_behaviour *relay_behaviour(const struct relay *r); /* NULL: not offered */
 const uint8_t *relay_ticket_key(const struct relay *r);
 /* A draining worker's last allocation is gone. From its thread. */

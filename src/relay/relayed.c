@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "relay/offload.h"
 #include "relay/peer_socket.h"
 #include "relay/shared_ports.h"
 #include "relay/tcp_relay.h"
@@ -25,6 +26,7 @@ void relayed_set_link(struct relayed *r, const struct link *l)
 	r->link = l ? *l : (struct link){ .ops = &nowhere, .flow = r->link.flow };
 	memset(&r->client, 0, sizeof(r->client));
 	(void)sock_name_from(&r->link.flow.client, &r->client);
+	offload_renew(r);
 }
 
 void relayed_join(struct relayed *r, struct worker *w)
@@ -126,6 +128,7 @@ struct relayed *relayed_open(struct worker *w, const struct link *from, const st
 		return NULL;
 	r->worker = w;
 	list_init(&r->node);
+	list_init(&r->offloaded);
 	relayed_set_link(r, from);
 	out->code = open_into(r, o, out);
 	if (out->code) {
@@ -142,6 +145,7 @@ void relayed_release(struct relayed *r, bool v6)
 
 	if (!r->udp)
 		return; /* with TCP both families end together */
+	offload_release(r, v6);
 	peer_sockets_release(r->udp, v6);
 	ports[v6] = r->ports[v6];
 	r->ports[v6] = 0;
@@ -153,6 +157,7 @@ void relayed_close(struct relayed *r)
 	if (!r)
 		return;
 	relayed_leave(r);
+	offload_end(r);
 	peer_sockets_destroy(r->udp);
 	tcp_relay_destroy(r->tcp);
 	shared_ports_put(relay_ports(r->worker->relay), r->ports);

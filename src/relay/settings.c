@@ -334,6 +334,24 @@ static int set_tls(struct settings *s, struct opt_error *error)
 
 /* ---- checks across options ---- */
 
+/* Names with commas between them. */
+static void check_interfaces(const struct settings_options *o, struct opt_error *error)
+{
+	const char *name = o->xdp;
+
+	while (name) {
+		size_t len = strcspn(name, ",");
+		char one[IF_NAMESIZE] = "";
+
+		if (len < sizeof(one))
+			memcpy(one, name, len);
+		if (if_nametoindex(one) == 0)
+			settings_fail(o, error, "xdp", "there is no network interface \"%.*s\"",
+				      (int)FL_MIN(len, (size_t)IF_NAMESIZE), name);
+		name = name[len] ? name + len + 1 : NULL;
+	}
+}
+
 static void check(const struct settings_options *o, struct opt_error *error)
 {
 	if (o->port_first > o->port_last)
@@ -345,8 +363,7 @@ static void check(const struct settings_options *o, struct opt_error *error)
 			      "is empty, longer than %d bytes, no UTF-8, or has a quote, backslash "
 			      "or colon",
 			      TURN_AUTH_REALM_MAX);
-	if (o->xdp && if_nametoindex(o->xdp) == 0)
-		settings_fail(o, error, "xdp", "there is no network interface \"%.16s\"", o->xdp);
+	check_interfaces(o, error);
 }
 
 static int make(struct settings_options *o, struct sd_sockets *inherited,

@@ -403,8 +403,9 @@ const struct opt settings_table[] = {
 	  "Looks for packets that long before it sleeps: less delay for more CPU.", "0", .min = 0,
 	  .max = 1000000 },
 	{ "xdp", 0, OPT_STRING, FIELD(xdp), "IFACE",
-	  "Forwards ChannelData inside the kernel on this interface (needs CAP_BPF and "
-	  "CAP_NET_ADMIN); without them the relay says so and works as usual." },
+	  "Forwards ChannelData inside the kernel on this interface, or on several with commas "
+	  "between them (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; docs/xdp.md); without them "
+	  "the relay says so and works as usual." },
 
 	{ .name = "help",
 	  .letter = 'h',

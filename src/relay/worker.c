@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "relay/handover.h"
+#include "relay/offload.h"
 #include "relay/peer_socket.h"
 #include "relay/relayed.h"
 #include "relay/tcp_relay.h"
@@ -74,6 +75,7 @@ static void on_event(struct worker *w, const struct turn_event *e)
 		relayed_close(r);
 		break;
 	case TURN_EVENT_BINDING:
+		offload_binding(r, e);
 		break;
 	case TURN_EVENT_MOVED:
 		relayed_leave(r);
@@ -306,10 +308,13 @@ int worker_create(struct relay *relay, unsigned index, struct settings *settings
 void worker_set(struct worker *w, struct settings *settings)
 {
 	struct settings *before = w->settings;
+	struct relayed *r, *tmp;
 
 	w->settings = settings_ref(settings);
 	turn_server_set(w->core, loop_now(w->loop), settings->auth, settings->peers);
 	worker_take_events(w);
+	list_for_each (r, tmp, &w->relayed, node)
+		offload_renew(r);
 	settings_unref(before);
 }
 

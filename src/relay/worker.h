@@ -36,6 +36,7 @@ struct relayed {
 	union sock_name client;	  /* link's client, for UDP */
 	uint16_t ports[2];	  /* taken: [0] IPv4, [1] IPv6; 0: none */
 	struct list node;	  /* of the worker */
+	struct list offloaded;	  /* offload.c's own */
 };
 
 struct worker {

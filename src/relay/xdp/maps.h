@@ -34,7 +34,7 @@ struct xdp_flow {
 	__u32 salt;	/* of IPv4 identifications, and the IPv6 flow label */
 	__u32 user;	/* place in the map of users */
 	__u8 v6;	/* the family of src and dst */
-	__u8 limited;	/* has a struct xdp_user */
+	__u8 limited;	/* XDP_LIMITED_* */
 	__u8 zero[6];
 	/* The route as the kernel told it, written by the program. Several CPUs may write it at
 	 * once; they write the same but when the routes have just changed, when a packet may be
@@ -46,6 +46,10 @@ struct xdp_flow {
 	__u8 dmac[6], smac[6];
 	__u8 zero2[4];
 };
+
+#define XDP_LIMITED_USER 1
+#define XDP_LIMITED_ALL 2 /* all users together have a limit, in place XDP_ALL_USERS */
+#define XDP_ALL_USERS 0
 
 /*
  * One user's rates, as two virtual clocks (GCRA): each passed packet moves the clock on by what it

@@ -41,7 +41,7 @@ struct bpf_map;
 
 #define IP_DF 0x4000
 #define CHANNEL_MIN 0x4000
-#define CHANNEL_MAX 0x4FFF
+#define CHANNEL_MAX 0x7FFF /* of RFC 5766; RFC 8656 has them up to 0x4FFF */
 #define CHANNEL_HEADER_LEN 4
 #define PADDING_MAX 3	 /* to a multiple of 4; more is left to the daemon */
 #define DATA_MAX 9000	 /* longer than what one XDP buffer holds */
@@ -151,7 +151,7 @@ static __always_inline __u16 udp_check(const struct packet *p, const struct xdp_
 }
 
 /* Moves one of a user's clocks on by cost. False: it is too far ahead. */
-static __always_inline int clock_on(__u64 *clock, __u64 now, __u64 cost)
+static __always_inline int clock_on(__u64 *clock, __u64 at, __u64 cost)
 {
 	__u64 was, from;
 
@@ -160,28 +160,34 @@ static __always_inline int clock_on(__u64 *clock, __u64 now, __u64 cost)
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
 		was = *(volatile __u64 *)clock;
-		if (was > now + XDP_BURST_NS)
+		if (was > at + XDP_BURST_NS)
 			return 0;
-		from = was > now ? was : now;
+		from = was > at ? was : at;
 		if (__sync_val_compare_and_swap(clock, was, from + cost) == was)
 			return 1;
 	}
-	/* other CPUs were quicker four times, so the clock is close to now: just add */
+	/* other CPUs were quicker four times, so the clock is no longer behind: just add */
 	__sync_fetch_and_add(clock, cost);
 	return 1;
 }
 
-static __always_inline int within_quota(const struct xdp_flow *f, __u64 now, __u32 bytes)
+static __always_inline int user_within(__u32 place, __u64 at, __u32 bytes)
 {
-	__u32 id = f->user;
-	struct xdp_user *u = bpf_map_lookup_elem(&users, &id);
+	struct xdp_user *u = bpf_map_lookup_elem(&users, &place);
 
 	if (!u)
-		return 1; /* the daemon is about to end the flow */
-	if (u->packets_ns > now + XDP_BURST_NS)
+		return 1; /* cannot be */
+	if (u->packet_cost_ns && u->packets_ns > at + XDP_BURST_NS)
 		return 0; /* without booking its bytes */
-	return clock_on(&u->bytes_ns, now, (u->byte_cost_ns_16 * bytes) >> 16) &&
-	       clock_on(&u->packets_ns, now, u->packet_cost_ns);
+	return clock_on(&u->bytes_ns, at, (u->byte_cost_ns_16 * bytes) >> 16) &&
+	       clock_on(&u->packets_ns, at, u->packet_cost_ns);
+}
+
+static __always_inline int within_quota(const struct xdp_flow *f, __u64 at, __u32 bytes)
+{
+	if ((f->limited & XDP_LIMITED_USER) && !user_within(f->user, at, bytes))
+		return 0;
+	return !(f->limited & XDP_LIMITED_ALL) || user_within(XDP_ALL_USERS, at, bytes);
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "proto/turn/turn.h"
 #include "relay/xdp/maps.h"
 #include "relay/xdp/xdp_users.h"
 #include "turn_bpf.h" /* generated */
@@ -110,8 +111,9 @@ static int load(struct xdp *x, size_t bindings_max, char why[256])
 	for (size_t i = 0; i < ARRAY_LEN(sized); i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(x->object, sized[i]);
 
-		/* a binding has two flows, and at most one user of its own */
-		err = bpf_map__set_max_entries(map, (uint32_t)bindings_max * (i < 2 ? 2 : 1));
+		/* a binding has two flows, and at most one user of its own; one place is for all */
+		err = bpf_map__set_max_entries(
+			map, (uint32_t)(i < 2 ? 2 * bindings_max : bindings_max + 1));
 		if (err)
 			return say_load(err, log, bindings_max, why);
 	}
@@ -125,7 +127,7 @@ static int load(struct xdp *x, size_t bindings_max, char why[256])
 	x->counters = map_fd(x, "counters");
 	x->ports = map_fd(x, "ports");
 	x->macs = map_fd(x, "macs");
-	err = xdp_users_create(map_fd(x, "users"), bindings_max, &x->known_users);
+	err = xdp_users_create(map_fd(x, "users"), bindings_max + 1, &x->known_users);
 	return err ? say_load(-ENOMEM, log, bindings_max, why) : 0;
 }
 
@@ -397,7 +399,8 @@ static struct xdp_flow flow_of(const struct addr *from, const struct addr *to,
 		.sport = htons(from->port),
 		.dport = htons(to->port),
 		.v6 = from->family == ADDR_V6,
-		.limited = b->bytes_per_s || b->packets_per_s,
+		.limited = (b->bytes_per_s || b->packets_per_s ? XDP_LIMITED_USER : 0) |
+			   (b->all_bytes_per_s || b->all_packets_per_s ? XDP_LIMITED_ALL : 0),
 	};
 
 	put_ip(from, f.src);
@@ -419,8 +422,10 @@ static int put_flows(struct xdp *x, const struct xdp_binding *b)
 	to_client.salt = addr_hash(&b->peer, x->salt) ^ addr_hash(&b->client, ~x->salt);
 	to_client.sum = sum_change(&b->peer, &b->relayed, &b->server, &b->client);
 	to_client.channel = htons(b->channel);
-	if (to_peer.limited)
+	if (to_peer.limited & XDP_LIMITED_USER)
 		err = xdp_users_put(x->known_users, b, &to_peer.user);
+	if (to_peer.limited & XDP_LIMITED_ALL)
+		xdp_users_put_all(x->known_users, b);
 	to_client.user = to_peer.user;
 	if (!err)
 		err = bpf_map_update_elem(up.map, &up.u, &to_peer, BPF_ANY);
@@ -451,7 +456,8 @@ int xdp_bind(struct xdp *x, const struct xdp_binding *binding)
 
 	if (!on_the_wire(&b.client) || !on_the_wire(&b.server) || !on_the_wire(&b.relayed) ||
 	    !on_the_wire(&b.peer) || b.client.family != b.server.family ||
-	    b.relayed.family != b.peer.family || b.channel < 0x4000 || b.channel > 0x4FFF)
+	    b.relayed.family != b.peer.family || b.channel < TURN_CHANNEL_MIN ||
+	    b.channel > TURN_CHANNEL_MAX)
 		return -EINVAL;
 	err = put_flows(x, &b);
 	if (err != -E2BIG)

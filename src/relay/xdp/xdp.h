@@ -37,8 +37,9 @@ struct xdp_binding {
 	uint16_t channel;
 	struct addr relayed, peer; /* relayed: as bound, not as told */
 	usec_t until; /* CLOCK_MONOTONIC; channel, permission and allocation all hold */
-	uint64_t bytes_per_s, packets_per_s; /* of its user; 0: no limit */
-	uint32_t user;			     /* bindings of one user share their limit */
+	uint64_t bytes_per_s, packets_per_s;	     /* of its user; 0: no limit */
+	uint32_t user;				     /* bindings of one user share their limit */
+	uint64_t all_bytes_per_s, all_packets_per_s; /* of all users together */
 };
 
 /*

@@ -254,7 +254,7 @@ static void test_bad_bindings(void **state)
 	b = binding(1);
 	b.channel = 0x3fff;
 	assert_int_equal(xdp_bind(x, &b), -EINVAL);
-	b.channel = 0x5000;
+	b.channel = 0x8000;
 	assert_int_equal(xdp_bind(x, &b), -EINVAL);
 	b = binding(1);
 	b.peer = rig_addr("[fd01::3]:1");
@@ -324,6 +324,24 @@ static void test_byte_quota(void **state)
 	xdp_destroy(x);
 }
 
+/* All users together have a limit, too. */
+static void test_quota_of_all(void **state)
+{
+	struct xdp *x = create_soon("cli0");
+	struct xdp_binding a = binding(1), b = binding(2);
+	usec_t began = usec_monotonic();
+	unsigned passed;
+
+	a.packets_per_s = 1000000;
+	a.all_packets_per_s = b.all_packets_per_s = 20;
+	assert_int_equal(xdp_bind(x, &a), 0);
+	assert_int_equal(xdp_bind(x, &b), 0);
+	passed = passing(x, &a, true, 10, 100, XDP_DROP);
+	passed += passing(x, &b, true, 10, 100, XDP_DROP);
+	assert_true(passed >= 3 && passed <= allowed(began, 20));
+	xdp_destroy(x);
+}
+
 struct racer {
 	struct xdp *x;
 	struct xdp_binding b;
@@ -377,6 +395,7 @@ int main(void)
 		TEST(test_bad_bindings),
 		TEST(test_packet_quota),
 		TEST(test_byte_quota),
+		TEST(test_quota_of_all),
 		TEST(test_quota_across_cpus),
 	};
 	char why[256];

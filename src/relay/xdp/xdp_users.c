@@ -47,7 +47,8 @@ int xdp_users_create(int map, size_t max, struct xdp_users **out)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < max; i++)
-		u->free[u->n_free++] = (uint32_t)(max - 1 - i);
+		if (max - 1 - i != XDP_ALL_USERS)
+			u->free[u->n_free++] = (uint32_t)(max - 1 - i);
 	*out = u;
 	return 0;
 }
@@ -98,6 +99,12 @@ static uint64_t cost(uint64_t per_s, unsigned shift)
 	return per_s ? FL_MAX((UINT64_C(1000000000) << shift) / per_s, UINT64_C(1)) : 0;
 }
 
+static void set_rates(struct xdp_user *shared, uint64_t bytes_per_s, uint64_t packets_per_s)
+{
+	__atomic_store_n(&shared->byte_cost_ns_16, cost(bytes_per_s, 16), __ATOMIC_RELAXED);
+	__atomic_store_n(&shared->packet_cost_ns, cost(packets_per_s, 0), __ATOMIC_RELAXED);
+}
+
 int xdp_users_put(struct xdp_users *u, const struct xdp_binding *b, uint32_t *place)
 {
 	struct user *user;
@@ -108,17 +115,17 @@ int xdp_users_put(struct xdp_users *u, const struct xdp_binding *b, uint32_t *pl
 	if (!user)
 		err = add(u, b->user, &user);
 	if (!err) {
-		struct xdp_user *shared = &u->shared[user->place];
-
 		user->until = FL_MAX(user->until, b->until);
-		__atomic_store_n(&shared->byte_cost_ns_16, cost(b->bytes_per_s, 16),
-				 __ATOMIC_RELAXED);
-		__atomic_store_n(&shared->packet_cost_ns, cost(b->packets_per_s, 0),
-				 __ATOMIC_RELAXED);
+		set_rates(&u->shared[user->place], b->bytes_per_s, b->packets_per_s);
 		*place = user->place;
 	}
 	pthread_mutex_unlock(&u->lock);
 	return err;
+}
+
+void xdp_users_put_all(struct xdp_users *u, const struct xdp_binding *b)
+{
+	set_rates(&u->shared[XDP_ALL_USERS], b->all_bytes_per_s, b->all_packets_per_s);
 }
 
 void xdp_users_sweep(struct xdp_users *u, usec_t now)

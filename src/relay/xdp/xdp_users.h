@@ -17,5 +17,7 @@ void xdp_users_destroy(struct xdp_users *u); /* NULL is fine */
 /* b's user has b's limits from now on, and is known until b->until at least. 0 and the place,
  * -E2BIG when all places are taken, or -ENOMEM. */
 int xdp_users_put(struct xdp_users *u, const struct xdp_binding *b, uint32_t *place) FL_WARN_UNUSED;
+/* The same for all users together, who have the first place. */
+void xdp_users_put_all(struct xdp_users *u, const struct xdp_binding *b);
 /* Forgets users whose last binding has ended. */
 void xdp_users_sweep(struct xdp_users *u, usec_t now);

@@ -98,14 +98,27 @@ static void judge(void *arg)
 		drop_moved(h);
 }
 
+/* It names a worker that there is not: nobody knows more about it than we do. */
+static void refuse(struct worker *w, const struct link *from, struct span message)
+{
+	struct turn_alloc *moved;
+	struct turn_verdict v;
+
+	turn_server_foreign(w->core, loop_now(w->loop), w->index, &from->flow, message, &v, &moved);
+	if (v.type == TURN_VERDICT_REPLY && !moved)
+		(void)link_send(from, v.head, v.data);
+}
+
 void handover_message(struct worker *w, const struct link *from, struct span message,
 		      unsigned to_worker)
 {
 	struct worker *to = relay_worker(w->relay, to_worker);
 	struct handover *h;
 
-	if (!to || to == w)
+	if (!to || to == w) {
+		refuse(w, from, message);
 		return;
+	}
 	if (from->ops->hand_over) {
 		from->ops->hand_over(from, to);
 		return;

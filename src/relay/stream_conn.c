@@ -286,7 +286,9 @@ static void arrive(void *arg)
 		return;
 	}
 	stream_front_join(f, c);
-	if (c->ws)
+	if (c->recount && !stream_front_count_source(c))
+		stream_conn_end(c);
+	else if (c->ws)
 		stream_wss_resume(c);
 }
 
@@ -296,6 +298,7 @@ static void move(void *arg)
 
 	/* what it had here would keep a way to nowhere */
 	worker_link_gone(c->worker, &c->link);
+	c->recount = c->counted; /* moving proves nothing */
 	stream_front_leave(c->front, c);
 	stream_park(c->stream);
 	c->worker = NULL;

@@ -66,8 +66,8 @@ struct conn {
 	struct worker *moving_to;
 	unsigned moves; /* since the last message that was taken */
 	struct loop_deferred later;
-	bool counted; /* in the table of what is not proved */
-	bool paused;  /* by the pair */
+	bool counted, recount; /* in the table of what is not proved; recount: and is to be again */
+	bool paused;	       /* by the pair */
 	bool closing, dead;
 };
 

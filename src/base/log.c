@@ -13,7 +13,7 @@
 
 static struct {
 	const char *program;
-	enum log_level level;
+	_Atomic enum log_level level; /* a reload may change it while other threads log */
 	bool journald;
 	log_sink sink;
 	void *sink_arg;

@@ -73,7 +73,8 @@ static void tell_failure(struct control *c, const char *event, struct opt_error 
 	c->facts.reload_failed = true;
 	for (char *line = strtok_r(error->text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save))
-		log_error(event, "effect=\"the settings before stay\" why=\"%s\"", line);
+		log_error("config-error", "why=\"%s\"", line);
+	log_error(event, "effect=\"the settings before stay\"");
 }
 
 static void see_certificate(struct control *c, const struct settings *s)

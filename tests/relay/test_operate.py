@@ -13,7 +13,7 @@ import time
 
 import pytest
 from relay import OPEN, PATIENCE, PROGRAM, SECRET, make_certificate, run
-from turn import ALLOCATE, V6, Peer, Refused, Turn, time_limited
+from turn import Peer, Refused, time_limited
 
 OTHER = "another secret, that comes later on"
 
@@ -235,19 +235,29 @@ def fingerprint(sock):
     return hash(sock.getpeercert(binary_form=True))
 
 
+def dtls_fingerprint(relay):
+    """Python speaks no DTLS; openssl shows the certificate."""
+    shown = subprocess.run(["openssl", "s_client", "-dtls1_2", "-connect", f"127.0.0.1:{relay.ports['dtls']}"],
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    found = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", shown.stdout, re.S)
+    assert found, shown
+    return hash(ssl.PEM_cert_to_DER_cert(found.group(0)))
+
+
 def test_certificate_is_reloaded(tmp_path, start, secret_file):
     cert, key = make_certificate(tmp_path, "first")
     relay = start("--secret-file", secret_file, "--cert", cert, "--key", key, "--metrics", "127.0.0.1:0", *OPEN,
-                  listen=("tls",))
+                  listen=("tls", "dtls"))
     peer, old = Peer(), relay.client("tls")
     old.allocate()
     old.permission(peer.address)
     assert relay.metric("fairlead_relay_certificate_expires_seconds") > time.time()
     first = fingerprint(old.sock)
+    assert dtls_fingerprint(relay) == first
     make_certificate(tmp_path, "second")
     relay.reload()
     second = fingerprint(relay.client("tls").sock)
-    assert second != first
+    assert second != first and dtls_fingerprint(relay) == second
     # by itself, too: not every tool that renews certificates signals
     since = len(relay.lines)
     make_certificate(tmp_path, "third")
@@ -256,7 +266,7 @@ def test_certificate_is_reloaded(tmp_path, start, secret_file):
     # a broken pair changes nothing
     since = len(relay.lines)
     key.write_text("nonsense")
-    assert "settings before stay" in relay.said("certificate-not-loaded", since)
+    assert "settings before stay" in relay.said("certificate-not-loaded", since) and "config-error" in relay.log
     relay.client("tls").binding()
     # and through all of it the old connection relays
     old.send(peer.address, b"still here")

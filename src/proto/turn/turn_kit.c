@@ -263,6 +263,8 @@ void kit_take_events(struct kit *k)
 	struct turn_event *e = k->events;
 
 	for (; e < k->events + KIT_EVENTS_MAX && turn_server_next_event(k->s, e); e++) {
+		if (e->type == TURN_EVENT_CLOSED)
+			k->closed_data = turn_alloc_data(e->alloc);
 		if (e->type != TURN_EVENT_SEND)
 			continue;
 		assert_true(e->data.len <= sizeof(k->event_bytes));

@@ -44,6 +44,7 @@ struct kit {
 	struct turn_event events[KIT_EVENTS_MAX];
 	uint8_t event_bytes[256]; /* of the last SEND */
 	struct stun_msg sent;
+	void *closed_data; /* of the allocation of the last CLOSED, which is freed by now */
 	size_t n_events;
 };
 

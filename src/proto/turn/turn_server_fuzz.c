@@ -64,7 +64,7 @@ struct run {
 	bool proved;
 	uint8_t tid[STUN_TID_LEN];
 	uint16_t method;
-	struct addr asked[4]; /* XOR-PEER-ADDRESS */
+	struct addr asked[8]; /* XOR-PEER-ADDRESS */
 	size_t n_asked;
 	uint8_t message[1024];
 };

@@ -460,7 +460,7 @@ static void expect_closed(struct kit *k, enum turn_close_reason reason)
 	e = kit_event(k, TURN_EVENT_CLOSED);
 	assert_non_null(e);
 	assert_int_equal(e->reason, reason);
-	assert_ptr_equal(turn_alloc_data(e->alloc), k);
+	assert_ptr_equal(k->closed_data, k);
 	assert_int_equal(turn_server_stats(k->s)->allocations, 0);
 	assert_int_equal(turn_server_stats(k->s)->closed[reason], 1);
 	assert_null(turn_server_find(k->s, &k->flow));

@@ -510,7 +510,7 @@ void turn_request_handle(struct turn_server *s, usec_t now, const struct turn_fl
 	if (m->method == STUN_BINDING)
 		handle_binding(&r);
 	else if (!s->config.auth || !is_turn_request(m->method))
-		s->stats.unanswered++; /* RFC 8489 §6.3: a method that we do not know */
+		s->stats.malformed++; /* RFC 8489 §6.3: a method that we do not know */
 	else if (turn_request_admit(&r))
 		dispatch(&r);
 	ct_wipe(&r.credential, sizeof(r.credential));

@@ -19,6 +19,11 @@ static uint16_t read_families(const struct turn_request *r, struct turn_pending 
 		p->v6 = config->relay_v6;
 		p->refused_family = !p->v4 ? TURN_FAMILY_V4 : !p->v6 ? TURN_FAMILY_V6 : 0;
 		p->refused_code = TURN_ADDRESS_FAMILY_NOT_SUPPORTED;
+	} else if (stun_get_flag(r->m, TURN_RESERVATION_TOKEN)) {
+		/* that of the reserved port, which only the driver knows */
+		p->by_token = true;
+		p->v4 = config->relay_v4;
+		p->v6 = config->relay_v6;
 	} else {
 		if (!stun_get_flag(r->m, TURN_REQUESTED_ADDRESS_FAMILY))
 			one = TURN_FAMILY_V4; /* §7.2 */
@@ -173,7 +178,7 @@ static struct turn_alloc *make_alloc(struct turn_server *s, usec_t now,
 		if (wanted && opened->relayed[row].family != ADDR_NONE) {
 			a->relayed[row] = opened->relayed[row];
 			a->until[row] = now + p->lifetime_s * USEC_PER_SEC;
-		} else if (wanted) {
+		} else if (wanted && !p->by_token) {
 			a->refused_family = row == TURN_V4 ? TURN_FAMILY_V4 : TURN_FAMILY_V6;
 			a->refused_code = TURN_INSUFFICIENT_CAPACITY;
 		}

@@ -235,6 +235,7 @@ struct turn_pending {
 	uint8_t protocol;
 	uint32_t lifetime_s;
 	bool by_credentials, mobile;
+	bool by_token; /* then one family is enough, and the other one not missed */
 	uint8_t refused_family;
 	uint16_t refused_code;
 	bool v4, v6;

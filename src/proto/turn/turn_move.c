@@ -2,14 +2,19 @@
 
 #include "base/ct.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "proto/stun/stun_hash.h"
 #include "proto/turn/turn_internal.h"
 
-/* A ticket: the worker that owns the allocation, its name, how often it was renewed, a MAC. It says
- * nothing of what the allocation is, so there is nothing in it to encrypt. */
-#define TICKET_BODY_LEN 13
-#define TICKET_MAC_LEN 16
+/*
+ * A ticket: the worker that owns the allocation, its name, how often it was renewed, a MAC; as
+ * base64, because coturn's client takes it for a string, of 32 bytes at most. It says nothing of
+ * what the allocation is, so there is nothing in it to encrypt.
+ */
+#define TICKET_BODY_LEN 12
+#define TICKET_MAC_LEN 12
 #define TICKET_LEN (TICKET_BODY_LEN + TICKET_MAC_LEN)
+#define GENERATION_MASK 0xFFFFFFu
 
 struct ticket {
 	uint8_t worker;
@@ -41,29 +46,32 @@ static bool ticket_mac(const struct turn_server *s, struct span body, uint8_t ma
 void turn_put_ticket(const struct turn_server *s, struct stun_out *o, const struct turn_alloc *a,
 		     unsigned worker)
 {
-	uint8_t text[TICKET_LEN], mac[STUN_HASH_MAX];
-	struct writer w = writer_of(text, sizeof(text));
+	uint8_t bytes[TICKET_LEN], mac[STUN_HASH_MAX];
+	char text[TEXT_B64_LEN(TICKET_LEN)];
+	struct writer w = writer_of(bytes, sizeof(bytes));
 
 	writer_u8(&w, (uint8_t)worker);
 	writer_u64(&w, a->mobility->id);
-	writer_u32(&w, a->mobility->generation);
+	writer_u24(&w, a->mobility->generation);
 	if (!ticket_mac(s, writer_span(&w), mac))
 		return; /* libcrypto cannot: this client stays where it is */
 	writer_bytes(&w, mac, TICKET_MAC_LEN);
-	stun_put(o, TURN_MOBILITY_TICKET, writer_span(&w));
+	stun_put(o, TURN_MOBILITY_TICKET,
+		 span_of(text, text_b64_encode(writer_span(&w), text, sizeof(text))));
 }
 
 static bool read_ticket(const struct turn_server *s, struct span text, struct ticket *t)
 {
-	struct reader r = reader_of(text);
-	uint8_t mac[STUN_HASH_MAX];
+	uint8_t bytes[TICKET_LEN], mac[STUN_HASH_MAX];
+	int len = text_b64_decode(text, bytes, sizeof(bytes));
+	struct reader r = reader_of(span_of(bytes, len > 0 ? (size_t)len : 0));
 	struct span theirs;
 
 	t->worker = reader_u8(&r);
 	t->id = reader_u64(&r);
-	t->generation = reader_u32(&r);
+	t->generation = reader_u24(&r);
 	theirs = reader_bytes(&r, TICKET_MAC_LEN);
-	return reader_done(&r) && ticket_mac(s, span_of(text.ptr, TICKET_BODY_LEN), mac) &&
+	return reader_done(&r) && ticket_mac(s, span_of(bytes, TICKET_BODY_LEN), mac) &&
 	       ct_equal(theirs, span_of(mac, TICKET_MAC_LEN));
 }
 
@@ -135,7 +143,8 @@ static struct turn_alloc *redeem(struct turn_request *r, const struct ticket *t)
 	if (a && !turn_request_owns(r, a))
 		return NULL;
 	if (a && (t->generation == a->mobility->generation ||
-		  (a->mobility->has_next && t->generation + 1 == a->mobility->generation)))
+		  (a->mobility->has_next &&
+		   ((t->generation + 1) & GENERATION_MASK) == a->mobility->generation)))
 		return a;
 	turn_answer_error(r, TURN_ALLOCATION_MISMATCH);
 	return NULL;
@@ -167,7 +176,7 @@ static void refresh_moved(struct turn_request *r, const struct ticket *t, unsign
 		return;
 	}
 	if (t->generation == a->mobility->generation)
-		a->mobility->generation++;
+		a->mobility->generation = (t->generation + 1) & GENERATION_MASK;
 	answer_refreshed(r, a, from_worker);
 	if (!moved || a->closed)
 		return;

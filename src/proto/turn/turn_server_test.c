@@ -353,6 +353,14 @@ static void test_ports(void **state)
 	assert_true(k.open.by_token && !k.open.even);
 	assert_memory_equal(k.open.token, "tokentok", 8);
 	assert_null(k.v.alloc);
+	/* of which family the port is, is the driver's to know, and the other is not missed */
+	assert_true(k.open.v4 && k.open.v6);
+	kit_begin_allocate(&k, TURN_PROTOCOL_UDP);
+	stun_put(&k.o, TURN_RESERVATION_TOKEN, span_str("tokentok"));
+	k.opened.code = 0;
+	kit_send(&k);
+	assert_int_equal(kit_outcome(&k), 0);
+	assert_null(stun_find(&k.answer, TURN_ADDRESS_ERROR_CODE));
 	kit_stop(&k);
 }
 

@@ -496,7 +496,7 @@ int turn_auth_check(const struct turn_auth *a, const struct stun_msg *m, const s
 
 	*out = (struct turn_credential){ 0 };
 	read_claim(m, &c);
-	reachable = c.has_nonce && nonce_holds(a, c.nonce, client, unix_s);
+	reachable = turn_auth_reachable(a, m, client, unix_s);
 	out->reachable = reachable;
 	code = check(a, m, &c, unix_s, out);
 	if (code != 0)

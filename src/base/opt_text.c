@@ -45,13 +45,28 @@ static void put_wrapped(FILE *out, const char *text, int indent, int at)
 	fputc('\n', out);
 }
 
+static void put_paragraphs(FILE *out, const char *text)
+{
+	while (*text) {
+		const char *end = strstr(text, "\n\n");
+		size_t len = end ? (size_t)(end - text) : strlen(text);
+		char *one = strndup(text, len);
+
+		fputc('\n', out);
+		if (one)
+			put_wrapped(out, one, 0, 0);
+		free(one);
+		text += len + (end ? 2 : 0);
+	}
+}
+
 void opt_help(const struct opt_program *program, FILE *out)
 {
 	char head[128], help[512];
 
 	fprintf(out, "%s: %s\n\nUsage: %s\n", program->name, program->summary, program->usage);
 	if (program->about)
-		fprintf(out, "\n%s\n", program->about);
+		put_paragraphs(out, program->about);
 	if (!program->options->group)
 		fprintf(out, "\nOptions:\n");
 	for (const struct opt *o = program->options; o->name; o++) {

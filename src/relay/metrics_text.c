@@ -1,6 +1,8 @@
 /* Prometheus' text format: HELP and TYPE once, then a line a sample. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -157,10 +159,26 @@ static void requests(struct out *o, const struct relay_snapshot *s)
 
 /* ---- the process ---- */
 
-static void process(struct out *o)
+/* The second number of statm: resident pages. */
+static unsigned long resident_pages(void)
 {
 	FILE *f = fopen("/proc/self/statm", "re");
-	unsigned long all = 0, resident = 0;
+	unsigned long pages = 0;
+	char line[128], *second;
+
+	if (!f)
+		return 0;
+	second = fgets(line, sizeof(line), f) ? strchr(line, ' ') : NULL;
+	if (second)
+		pages = strtoul(second, NULL, 10);
+	fclose(f);
+	return pages;
+}
+
+static void process(struct out *o)
+{
+	unsigned long long resident = (unsigned long long)resident_pages() *
+				      (unsigned long long)sysconf(_SC_PAGESIZE);
 	struct rusage use;
 
 	if (getrusage(RUSAGE_SELF, &use) == 0) {
@@ -170,14 +188,9 @@ static void process(struct out *o)
 		    (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
 			    (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
 	}
-	if (f && fscanf(f, "%lu %lu", &all, &resident) == 2) {
-		put(o, "# HELP process_resident_memory_bytes Memory of the process.\n"
-		       "# TYPE process_resident_memory_bytes gauge\n");
-		put(o, "process_resident_memory_bytes %llu\n",
-		    (unsigned long long)resident * (unsigned long long)sysconf(_SC_PAGESIZE));
-	}
-	if (f)
-		fclose(f);
+	put(o, "# HELP process_resident_memory_bytes Memory of the process.\n"
+	       "# TYPE process_resident_memory_bytes gauge\n");
+	put(o, "process_resident_memory_bytes %llu\n", resident);
 }
 
 static void facts_text(struct out *o, const struct metrics_facts *f, unsigned workers)

@@ -221,7 +221,7 @@ static void events_before_reply(struct worker *w, const struct link *asking, str
 	v->head = span_of(answer, head);
 	v->data = span_of(answer + head, data);
 	reply(w, asking, v);
-	v->type = TURN_VERDICT_DROP;
+	*v = (struct turn_verdict){ .type = TURN_VERDICT_DROP };
 }
 
 void worker_message(struct worker *w, const struct link *from, struct span message)

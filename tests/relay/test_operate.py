@@ -615,3 +615,28 @@ def test_units(tmp_path):
     result = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=20", units[0]],
                             capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-300:]
+
+
+# ---- this machine's addresses ----
+
+IN_A_NETWORK = """
+"$@" &
+while [ ! -e "$FLAG" ]; do sleep 0.05; done
+ip address add 198.51.100.9/24 dev lan0
+wait
+"""
+
+
+def test_addresses_are_found_and_followed(start, secret_file, tmp_path):
+    """In a network of its own: the relay finds its address, and a new one becomes its own at once."""
+    netns = os.path.join(os.path.dirname(__file__), "..", "support", "netns")
+    if subprocess.run([netns, "true"], capture_output=True, check=False).returncode == 77:
+        pytest.skip("this machine allows no network namespaces")
+    flag = tmp_path / "flag"
+    relay = start("sh", "-c", IN_A_NETWORK, "sh", PROGRAM, "--secret-file", secret_file, program=netns, listen=(),
+                  env=dict(os.environ, FLAG=str(flag)))
+    assert "local=10.77.0.1 chosen=by-us" in relay.said("relaying address=10.77.0.1")
+    assert "--relay-address PUBLIC=10.77.0.1" in relay.said("private-relay-address address=10.77.0.1")
+    assert [name for name in ("udp", "tcp") if relay.ports[name] == 3478] == ["udp", "tcp"]
+    flag.touch()
+    relay.said("addresses-changed")

@@ -39,8 +39,9 @@ static void settle(struct handover *h)
 
 	r->worker = w;
 	relayed_set_link(r, &h->link);
-	if (turn_server_attach(w->core, loop_now(w->loop), r->alloc) < 0 ||
-	    (r->udp && peer_sockets_start(r->udp) < 0)) {
+	/* attached last: what the core has in its tables is not ours to destroy */
+	if ((r->udp && peer_sockets_start(r->udp) < 0) ||
+	    turn_server_attach(w->core, loop_now(w->loop), r->alloc) < 0) {
 		drop_moved(h);
 		return;
 	}

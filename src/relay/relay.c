@@ -53,7 +53,9 @@ struct relay {
 	struct stun_behaviour behaviour;
 	bool has_behaviour;
 	uint8_t ticket_key[16];
-	unsigned n_seats, n_empty;
+	atomic_size_t n_alive; /* allocations */
+	atomic_bool draining;
+	unsigned n_seats, n_drained;
 	void (*on_empty)(void *arg);
 	void *on_empty_arg;
 	struct seat seats[];
@@ -103,21 +105,38 @@ static void control_unref(struct control *c)
 		free(c);
 }
 
-static void worker_is_empty(void *arg)
+/* All workers refuse new allocations, and there is none. */
+static void look_if_empty(struct relay *r)
+{
+	void (*fn)(void *arg) = r->on_empty;
+
+	if (!fn || r->n_drained < r->n_seats || atomic_load(&r->n_alive) > 0)
+		return;
+	r->on_empty = NULL;
+	fn(r->on_empty_arg);
+}
+
+static void last_is_gone(void *arg)
 {
 	struct control *c = arg;
-	struct relay *r = c->relay;
 
-	if (r && ++r->n_empty == r->n_seats && r->on_empty)
-		r->on_empty(r->on_empty_arg);
+	if (c->relay)
+		look_if_empty(c->relay);
 	control_unref(c);
 }
 
-void relay_worker_empty(struct relay *r)
+void relay_count(struct relay *r, bool more)
 {
-	struct control *c = control_ref(r->control);
+	struct control *c;
 
-	if (loop_post(c->loop, worker_is_empty, c) < 0)
+	if (more) {
+		atomic_fetch_add(&r->n_alive, 1);
+		return;
+	}
+	if (atomic_fetch_sub(&r->n_alive, 1) > 1 || !atomic_load(&r->draining))
+		return;
+	c = control_ref(r->control);
+	if (loop_post(c->loop, last_is_gone, c) < 0)
 		control_unref(c); /* the drain's deadline ends it then */
 }
 
@@ -440,18 +459,51 @@ void relay_reload(struct relay *r, struct settings *settings)
 	}
 }
 
+struct drain {
+	struct control *control;
+	struct worker *worker;
+};
+
+static void worker_drains(void *arg)
+{
+	struct drain *d = arg;
+	struct relay *r = d->control->relay;
+
+	if (r) {
+		r->n_drained++;
+		look_if_empty(r);
+	}
+	control_unref(d->control);
+	free(d);
+}
+
 static void drain_worker(void *arg)
 {
-	worker_drain(arg);
+	struct drain *d = arg;
+
+	worker_drain(d->worker);
+	while (loop_post(d->control->loop, worker_drains, d) < 0)
+		usleep(1000);
 }
 
 void relay_drain(struct relay *r, void (*on_empty)(void *arg), void *arg)
 {
 	r->on_empty = on_empty;
 	r->on_empty_arg = arg;
-	for (unsigned i = 0; i < r->n_seats; i++)
-		if (worker_post(r->seats[i].worker, drain_worker, r->seats[i].worker) < 0)
+	if (atomic_exchange(&r->draining, true))
+		return;
+	for (unsigned i = 0; i < r->n_seats; i++) {
+		struct drain *d = malloc(sizeof(*d));
+
+		if (d)
+			*d = (struct drain){ control_ref(r->control), r->seats[i].worker };
+		if (!d || worker_post(r->seats[i].worker, drain_worker, d) < 0) {
 			log_error("not-drained", "worker=%u cause=\"no memory\"", i);
+			if (d)
+				control_unref(d->control);
+			free(d);
+		}
+	}
 }
 
 /* ---- figures ---- */

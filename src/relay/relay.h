@@ -53,8 +53,9 @@ struct worker;
 struct worker *relay_worker(struct relay *r, unsigned index); /* NULL: there is none */
 struct quotas *relay_quotas(struct relay *r);
 struct shared_ports *relay_ports(struct relay *r);
-struct offload *relay_offload(struct relay *r); /* NULL: no XDP */
+struct offload *relay_offload(struct relay *r);			     /* NULL: no XDP */
 const struct stun_behaviour *relay_behaviour(const struct relay *r); /* NULL: not offered */
 const uint8_t *relay_ticket_key(const struct relay *r);
-/* A draining worker's last allocation is gone. From its thread. */
-void relay_worker_empty(struct relay *r);
+/* An allocation came to be, or is over; it may move from worker to worker in between. Any thread.
+ */
+void relay_count(struct relay *r, bool more);

@@ -73,8 +73,7 @@ static unsigned open_ports(struct worker *w, const struct turn_open *o, struct s
 	return bound ? 0 : code;
 }
 
-static void describe(const struct worker *w, const struct shared_ports_open *p,
-		     struct turn_opened *out)
+static void describe(struct worker *w, const struct shared_ports_open *p, struct turn_opened *out)
 {
 	for (int i = 0; i < 2; i++) {
 		if (p->ports[i] == 0)
@@ -83,6 +82,9 @@ static void describe(const struct worker *w, const struct shared_ports_open *p,
 		out->relayed[i].port = p->ports[i];
 	}
 	out->reserved = p->reserved;
+	if (p->reserved)
+		(void)loop_timer_after(&w->ports_timer,
+				       TURN_RESERVATION_S * USEC_PER_SEC + USEC_PER_MSEC);
 	memcpy(out->token, p->reserved_token, sizeof(out->token));
 }
 
@@ -136,6 +138,8 @@ struct relayed *relayed_open(struct worker *w, const struct link *from, const st
 		return NULL;
 	}
 	out->data = r;
+	relay_count(w->relay, true);
+	r->counted = true;
 	return r;
 }
 
@@ -163,5 +167,7 @@ void relayed_close(struct relayed *r)
 	shared_ports_put(relay_ports(r->worker->relay), r->ports);
 	if (r->quota)
 		quota_put(relay_quotas(r->worker->relay), r->quota);
+	if (r->counted)
+		relay_count(r->worker->relay, false);
 	free(r);
 }

@@ -8,6 +8,7 @@
 #include "relay/offload.h"
 #include "relay/peer_socket.h"
 #include "relay/relayed.h"
+#include "relay/shared_ports.h"
 #include "relay/tcp_relay.h"
 #include "relay/udp_front.h"
 #include "relay/udp_path.h"
@@ -113,10 +114,14 @@ void worker_take_events(struct worker *w)
 	while (turn_server_next_event(w->core, &e))
 		on_event(w, &e);
 	arm_timer(w);
-	if (w->draining && !w->told_empty && list_empty(&w->relayed)) {
-		w->told_empty = true;
-		relay_worker_empty(w->relay);
-	}
+}
+
+static void on_ports_timer(void *arg)
+{
+	struct worker *w = arg;
+
+	(void)loop_timer_at(&w->ports_timer,
+			    shared_ports_expire(relay_ports(w->relay), loop_now(w->loop)));
 }
 
 static void on_timer(void *arg)
@@ -292,6 +297,7 @@ int worker_create(struct relay *relay, unsigned index, struct settings *settings
 	err = loop_create(&w->loop);
 	if (err == 0) {
 		loop_timer_init(w->loop, &w->timer, on_timer, w);
+		loop_timer_init(w->loop, &w->ports_timer, on_ports_timer, w);
 		w->limit = turn_limit_create(&limits, rng_system());
 		err = w->limit ? udp_path_create(&w->path) : -ENOMEM;
 	}
@@ -320,9 +326,7 @@ void worker_set(struct worker *w, struct settings *settings)
 
 void worker_drain(struct worker *w)
 {
-	w->draining = true;
 	turn_server_drain(w->core, true);
-	worker_take_events(w);
 }
 
 void worker_destroy(struct worker *w)
@@ -338,6 +342,7 @@ void worker_destroy(struct worker *w)
 	turn_limit_destroy(w->limit);
 	udp_path_destroy(w->path);
 	loop_timer_stop(&w->timer);
+	loop_timer_stop(&w->ports_timer);
 	loop_destroy(w->loop);
 	settings_unref(w->settings);
 	free(w);

@@ -35,6 +35,7 @@ struct relayed {
 	struct tcp_relay *tcp;	  /* NULL for a UDP allocation */
 	union sock_name client;	  /* link's client, for UDP */
 	uint16_t ports[2];	  /* taken: [0] IPv4, [1] IPv6; 0: none */
+	bool counted;		  /* by relay_count() */
 	struct list node;	  /* of the worker */
 	struct list offloaded;	  /* offload.c's own */
 };
@@ -55,10 +56,10 @@ struct worker {
 	struct list relayed, handovers; /* handovers: asked of other workers, not yet answered */
 	const struct link *asking;	/* whose message is being judged */
 	struct loop_timer timer;	/* the core's deadline */
+	struct loop_timer ports_timer;	/* the end of a reservation that was made here */
 	usec_t timer_at, wall_at;
 	struct log_limit log_open, log_close, log_fail;
 	unsigned n_handovers;
-	bool draining, told_empty;
 };
 
 int worker_create(struct relay *relay, unsigned index, struct settings *settings,

@@ -28,7 +28,8 @@ struct client {
 	struct addr peer;    /* our peer's socket */
 	struct addr relayed; /* as the relay told it */
 	struct turn_client *core;
-	bool bound, moved;
+	bool moved, failed;
+	unsigned icmp;			     /* messages about our peer */
 	uint8_t got[BURST][SIZE_MAX_TESTED]; /* data that came for it */
 	size_t got_len[BURST];
 	unsigned n_got;
@@ -42,13 +43,13 @@ struct rig {
 	struct relay_snapshot *seen;
 };
 
-static void rig_start(struct rig *r, char *threads)
+static void rig_start_with(struct rig *r, char *threads, char *address, char *first, char *last)
 {
 	char *argv[] = { "fairlead-relay",
 			 "--listen",
 			 "udp:127.0.0.1:0",
 			 "--relay-address",
-			 "127.0.0.1",
+			 address,
 			 "--user",
 			 "someone:secret",
 			 "--allow-peer",
@@ -56,6 +57,10 @@ static void rig_start(struct rig *r, char *threads)
 			 "--threads",
 			 threads,
 			 "--mobility",
+			 "--min-port",
+			 first,
+			 "--max-port",
+			 last,
 			 NULL };
 	struct opt_error error;
 	char why[256];
@@ -65,6 +70,11 @@ static void rig_start(struct rig *r, char *threads)
 	assert_int_equal(loop_create(&r->loop), 0);
 	assert_int_equal(relay_create(r->loop, r->settings, &r->relay, why), 0);
 	r->server = relay_listener_addr(r->relay, 0);
+}
+
+static void rig_start(struct rig *r, char *threads)
+{
+	rig_start_with(r, threads, "127.0.0.1", "49152", "65535");
 }
 
 static void rig_stop(struct rig *r)
@@ -91,11 +101,11 @@ static struct relay_snapshot look(struct rig *r)
 	return s;
 }
 
-static int bound_socket(struct addr *at)
+/* at: with port 0 the kernel chooses one, and it is told. */
+static int socket_at(struct addr *at)
 {
-	union sock_name name = { .v4 = { .sin_family = AF_INET,
-					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
-	socklen_t len = sizeof(name.v4);
+	union sock_name name;
+	socklen_t len = sock_name_from(at, &name);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 
 	assert_true(fd >= 0);
@@ -103,6 +113,12 @@ static int bound_socket(struct addr *at)
 	assert_int_equal(getsockname(fd, &name.sa, &len), 0);
 	assert_true(sock_name_addr(&name, at));
 	return fd;
+}
+
+static int bound_socket(struct addr *at)
+{
+	assert_int_equal(addr_parse_ip("127.0.0.1", at), 0);
+	return socket_at(at);
 }
 
 static void connect_to(int fd, const struct addr *at)
@@ -130,8 +146,13 @@ static void send_outputs(struct client *c)
 	while (turn_client_next_output(c->core, &out))
 		assert_int_equal(send(c->fd, out.ptr, out.len, 0), out.len);
 	while (turn_client_next_event(c->core, &e)) {
-		assert_int_not_equal(e.type, TURN_CLIENT_FAILED);
+		if (e.type == TURN_CLIENT_FAILED) {
+			c->failed = true;
+			assert_int_equal(e.failure.code, TURN_INSUFFICIENT_CAPACITY);
+		}
 		c->moved |= e.type == TURN_CLIENT_MOVED;
+		c->icmp += e.type == TURN_CLIENT_ICMP && e.icmp.type == 3 && e.icmp.code == 3 &&
+			   addr_equal(&e.peer, &c->peer);
 		if (e.type == TURN_CLIENT_ALLOCATED)
 			c->relayed = e.relayed[0];
 	}
@@ -158,7 +179,8 @@ static void read_messages(struct client *c)
 	send_outputs(c);
 }
 
-static void client_start(struct client *c, unsigned id, const struct rig *r)
+/* False: the relay has no room for it (508). */
+static bool client_allocate(struct client *c, unsigned id, const struct rig *r)
 {
 	struct turn_client_config config = { .v4 = true,
 					     .mobility = true,
@@ -175,13 +197,27 @@ static void client_start(struct client *c, unsigned id, const struct rig *r)
 	assert_non_null(c->core);
 	assert_int_equal(turn_client_start(c->core, usec_monotonic()), 0);
 	send_outputs(c);
-	while (c->relayed.family == ADDR_NONE)
+	while (c->relayed.family == ADDR_NONE && !c->failed)
 		read_messages(c);
+	return !c->failed;
+}
+
+static void client_start(struct client *c, unsigned id, const struct rig *r)
+{
+	assert_true(client_allocate(c, id, r));
 	connect_to(c->peer_fd, &c->relayed);
 	assert_int_equal(turn_client_bind(c->core, usec_monotonic(), &c->peer), 0);
 	send_outputs(c);
 	while (turn_client_reach(c->core, usec_monotonic(), &c->peer) != TURN_CLIENT_BOUND)
 		read_messages(c);
+}
+
+/* Gives the allocation back, and waits until the relay says so. */
+static void client_close(struct client *c)
+{
+	turn_client_close(c->core, usec_monotonic());
+	send_outputs(c);
+	wait_for(c->fd);
 }
 
 static void client_stop(struct client *c)
@@ -407,12 +443,97 @@ static void test_drain(void **state)
 	rig_stop(&r);
 }
 
+/* ---- ports ---- */
+
+#define PORTS 4
+
+/* An address of this test alone, so that its few ports are nobody else's. */
+static char *own_address(char buf[ADDR_TEXT_MAX])
+{
+	snprintf(buf, ADDR_TEXT_MAX, "127.%u.%u.1", 1 + (unsigned)getpid() / 256 % 250,
+		 (unsigned)getpid() % 256);
+	return buf;
+}
+
+static void test_ports_run_out(void **state)
+{
+	static struct client clients[PORTS], late;
+	char address[ADDR_TEXT_MAX];
+	struct rig r;
+
+	rig_start_with(&r, "2", own_address(address), "50000", "50003");
+	for (unsigned i = 0; i < PORTS; i++)
+		client_start(&clients[i], i, &r);
+	assert_int_equal(look(&r).ports_free, 0);
+	assert_false(client_allocate(&late, 99, &r));
+	client_stop(&late);
+	for (unsigned i = 0; i < PORTS; i++) { /* one is free again: at once */
+		client_close(&clients[i]);
+		assert_true(client_allocate(&late, 99, &r));
+		client_stop(&clients[i]);
+		clients[i] = late;
+	}
+	for (unsigned i = 0; i < PORTS; i++)
+		client_stop(&clients[i]);
+	rig_stop(&r);
+}
+
+/* Ports that others on the machine have are passed over. */
+static void test_foreign_ports(void **state)
+{
+	static struct client clients[PORTS];
+	char address[ADDR_TEXT_MAX], text[ADDR_TEXT_MAX + 8];
+	struct addr taken;
+	struct rig r;
+	int fd;
+
+	rig_start_with(&r, "2", own_address(address), "50000", "50003");
+	snprintf(text, sizeof(text), "%s:50002", address);
+	assert_int_equal(addr_parse(text, &taken), 0);
+	fd = socket_at(&taken);
+	for (unsigned i = 0; i < PORTS - 1; i++) {
+		client_start(&clients[i], i, &r);
+		assert_int_not_equal(clients[i].relayed.port, 50002);
+	}
+	assert_false(client_allocate(&clients[PORTS - 1], 99, &r));
+	for (unsigned i = 0; i < PORTS; i++)
+		client_stop(&clients[i]);
+	close(fd);
+	rig_stop(&r);
+}
+
+/* ---- ICMP ---- */
+
+static void test_icmp(void **state)
+{
+	static struct client c;
+	struct rig r;
+
+	rig_start(&r, "1");
+	client_start(&c, 1, &r);
+	close(c.peer_fd); /* from here on the kernel answers for the peer: port unreachable */
+	for (unsigned round = 1; round <= 3; round++) {
+		struct turn_client_wrap w;
+
+		assert_int_equal(turn_client_wrap(c.core, usec_monotonic(), &c.peer, 0, &w), 0);
+		assert_int_equal(send(c.fd, w.head, w.head_len, 0), w.head_len);
+		while (c.icmp < round)
+			read_messages(&c);
+	}
+	/* and the socket still carries what can be carried */
+	c.peer_fd = socket_at(&c.peer);
+	connect_to(c.peer_fd, &c.relayed);
+	send_both_ways(&c, 1, 70, false);
+	receive_both(&c, 1, 70);
+	client_stop(&c);
+	rig_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_many),
-		TEST(test_mobility),
-		TEST(test_drain),
+		TEST(test_many),	  TEST(test_mobility),	    TEST(test_drain),
+		TEST(test_ports_run_out), TEST(test_foreign_ports), TEST(test_icmp),
 	};
 
 	log_set_level(LOG_LEVEL_WARN);

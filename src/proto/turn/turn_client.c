@@ -102,7 +102,7 @@ void client_ask(struct turn_client *c, struct request *r, enum request_kind kind
 	if (c->config.stream)
 		stun_client_start_once(&r->tr, c->rng, now, TURN_CLIENT_STREAM_TIMEOUT_US);
 	else
-		stun_client_start(&r->tr, c->rng, now, 0);
+		stun_client_start(&r->tr, c->rng, now, c->rto_us);
 }
 
 /* The same again, as a new transaction. */
@@ -596,6 +596,22 @@ static void refused(struct turn_client *c, struct request *r, const struct stun_
 	}
 }
 
+/*
+ * Its answer came. Where a round trip is longer than the first wait for it, all would be sent
+ * twice; so the next wait is half as long again as this round trip. If more than one was sent,
+ * which of them was answered is not known, and the bound is taken: the next time it will be.
+ */
+static void end(struct turn_client *c, struct request *r, usec_t now)
+{
+	bool first = r->tr.tries == 1;
+	usec_t took = stun_client_end(&r->tr, now);
+
+	r->send = false;
+	if (first)
+		c->stats.round_trip_us = took;
+	c->rto_us = FL_MIN(FL_MAX(took + took / 2, STUN_RTO_US), RTO_MAX_US);
+}
+
 /* May be forged: the real answer gets a little time, then this one counts. */
 static void take_hint(struct turn_client *c, struct request *r, usec_t now,
 		      const struct turn_client_failure *why)
@@ -622,8 +638,7 @@ static void challenged(struct turn_client *c, struct request *r, const struct st
 		take_hint(c, r, now, why);
 		return;
 	}
-	stun_client_end(&r->tr, now);
-	r->send = false;
+	end(c, r, now);
 	if (r->retries < RETRIES_MAX &&
 	    (why->code == STUN_STALE_NONCE || fresh || challenge == CHALLENGE_NEW_REALM))
 		ask_anew(c, r, now);
@@ -655,10 +670,7 @@ static void answered(struct turn_client *c, struct request *r, const struct stun
 		return;
 	}
 	c->stats.answers++;
-	if (r->tr.tries == 1)
-		c->stats.round_trip_us = usec_sub(now, r->tr.last_sent);
-	stun_client_end(&r->tr, now);
-	r->send = false;
+	end(c, r, now);
 	if (m->class == STUN_SUCCESS)
 		succeeded(c, r, m, now);
 	else

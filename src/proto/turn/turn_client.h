@@ -20,10 +20,11 @@
  * the request for its permission and not a round trip later. (What overtakes the request is lost,
  * as on any network.)
  *
- * A request that nobody answers is given up after 6.3 s over datagrams (stun_client.h), 10 s over a
- * stream, where nothing is sent twice. If it was one that only keeps what we have, it is tried
- *again while that lasts. An error that should carry a proof of the credentials and does not may be
- * forged; it shortens the wait for the real answer to half a second and then counts.
+ * A request that nobody answers is given up after 6.3 s over datagrams (stun_client.h; up to 9.5 s
+ * where round trips are long), 10 s over a stream, where nothing is sent twice. If it was one that
+ *only keeps what we have, it is tried again while that lasts. An error that should carry a proof of
+ *the credentials and does not may be forged; it shortens the wait for the real answer to half a
+ *second and then counts.
  *
  * Ownership: strings and bytes that come out are borrowed until the next call on the object.
  * Left to the driver: sockets, streams, TLS, names; that what it hands in came from the server; a

@@ -6,12 +6,13 @@
 #include "proto/stun/stun_hash.h"
 #include "proto/turn/turn_client.h"
 
-#define MARGIN_US (60 * USEC_PER_SEC)  /* before something ends it is asked for again */
-#define AGAIN_US (2 * USEC_PER_SEC)    /* after one that nobody answered */
-#define REFUSED_US (60 * USEC_PER_SEC) /* before what the server refused is asked again */
-#define HINT_US (500 * USEC_PER_MSEC)  /* what an unproved error leaves of the wait */
-#define RETRIES_MAX 4		       /* in a row, with a new nonce or other credentials */
-#define ALGORITHMS_MAX 64	       /* bytes of PASSWORD-ALGORITHMS */
+#define MARGIN_US (60 * USEC_PER_SEC)	 /* before something ends it is asked for again */
+#define AGAIN_US (2 * USEC_PER_SEC)	 /* after one that nobody answered */
+#define REFUSED_US (60 * USEC_PER_SEC)	 /* before what the server refused is asked again */
+#define HINT_US (500 * USEC_PER_MSEC)	 /* what an unproved error leaves of the wait */
+#define RETRIES_MAX 4			 /* in a row, with a new nonce or other credentials */
+#define RTO_MAX_US (500 * USEC_PER_MSEC) /* RFC 8489 §6.2.1 has it for all */
+#define ALGORITHMS_MAX 64		 /* bytes of PASSWORD-ALGORITHMS */
 #define DOMAIN_MAX 255
 
 enum request_kind {
@@ -83,6 +84,7 @@ struct turn_client {
 	bool blocked; /* the credentials were refused: nothing is asked until there are others */
 	bool no_mobility, moving, close_later;
 	struct request main; /* Allocate, Refresh */
+	usec_t rto_us;	     /* from the latest round trip; 0: none yet */
 	usec_t until, refresh_due;
 	struct addr relayed[2], mapped;
 	uint8_t ticket[TURN_CLIENT_TICKET_MAX];

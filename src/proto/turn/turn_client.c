@@ -228,20 +228,23 @@ static int write_request(struct turn_client *c, struct request *r)
 
 /* ---- all requests, in one order ---- */
 
-#define REQUESTS (1 + TURN_CLIENT_PEERS_MAX + TURN_CLIENT_CHANNELS_MAX)
+static size_t n_requests(const struct turn_client *c)
+{
+	return 1 + c->n_peers + c->n_channels;
+}
 
 static struct request *request_at(struct turn_client *c, size_t i)
 {
 	if (i == 0)
 		return &c->main;
-	if (i <= TURN_CLIENT_PEERS_MAX)
+	if (i <= c->n_peers)
 		return &c->peers[i - 1].r;
-	return &c->channels[i - 1 - TURN_CLIENT_PEERS_MAX].r;
+	return &c->channels[i - 1 - c->n_peers].r;
 }
 
 static struct request *request_of(struct turn_client *c, const struct stun_msg *m)
 {
-	for (size_t i = 0; i < REQUESTS; i++) {
+	for (size_t i = 0; i < n_requests(c); i++) {
 		struct request *r = request_at(c, i);
 
 		if (stun_client_is(&r->tr, m) && method_of(r) == m->method)
@@ -298,20 +301,9 @@ static void expired(struct turn_client *c)
 		fail(c, TURN_CLIENT_STEP_REFRESH, "the allocation's time is over");
 }
 
-void client_run(struct turn_client *c, usec_t now)
+static void mark_due(struct turn_client *c, usec_t now)
 {
-	if (c->state == STATE_OVER)
-		return;
-	if (now >= c->until) {
-		expired(c);
-		return;
-	}
-	if (client_holds(c) && !c->blocked && !c->main.tr.running && now >= c->refresh_due) {
-		c->refresh_due = USEC_NEVER;
-		client_ask(c, &c->main, c->moving ? REQUEST_MOVE : REQUEST_REFRESH, now);
-	}
-	peers_ask(c, now);
-	for (size_t i = 0; i < REQUESTS && c->state != STATE_OVER; i++) {
+	for (size_t i = 0; i < n_requests(c) && c->state != STATE_OVER; i++) {
 		struct request *r = request_at(c, i);
 
 		switch (stun_client_due(&r->tr, now)) {
@@ -327,9 +319,27 @@ void client_run(struct turn_client *c, usec_t now)
 	}
 }
 
+void client_run(struct turn_client *c, usec_t now)
+{
+	if (c->state == STATE_OVER)
+		return;
+	if (now >= c->until) {
+		expired(c);
+		return;
+	}
+	if (client_holds(c) && !c->blocked && !c->main.tr.running && now >= c->refresh_due) {
+		c->refresh_due = USEC_NEVER;
+		client_ask(c, &c->main, c->moving ? REQUEST_MOVE : REQUEST_REFRESH, now);
+	}
+	do { /* what is given up may be worth another try at once */
+		peers_ask(c, now);
+		mark_due(c, now);
+	} while (peers_due(c) <= now);
+}
+
 bool turn_client_next_output(struct turn_client *c, struct span *message)
 {
-	for (size_t i = 0; i < REQUESTS; i++) {
+	for (size_t i = 0; i < n_requests(c); i++) {
 		struct request *r = request_at(c, i);
 		int len;
 
@@ -362,7 +372,7 @@ usec_t turn_client_deadline(const struct turn_client *c)
 
 	if (client_holds(c) && !c->blocked && !c->main.tr.running)
 		due = usec_min(due, c->refresh_due);
-	for (size_t i = 0; i < REQUESTS; i++)
+	for (size_t i = 0; i < n_requests(c); i++)
 		due = usec_min(due, stun_client_deadline(&request_at(mutable, i)->tr));
 	return due;
 }
@@ -537,7 +547,7 @@ static void unwelcome(struct turn_client *c, struct request *r, usec_t now,
 {
 	struct turn_client_event *e;
 
-	if (c->state != STATE_ALLOCATED) {
+	if (c->state != STATE_ALLOCATED || c->close_later) {
 		client_fail(c, why);
 		return;
 	}
@@ -772,11 +782,12 @@ void turn_client_close(struct turn_client *c, usec_t now)
 		}
 		return;
 	case STATE_ALLOCATED:
-		if (c->moving) {
-			c->close_later =
-				true; /* from here the server knows us by the ticket only */
+		/* while it moves the server knows us by the ticket only: later, if that can be */
+		c->close_later = c->moving;
+		if (c->moving && c->blocked)
+			client_fail(c, &c->last);
+		if (c->moving)
 			return;
-		}
 		begin_close(c, now);
 		client_run(c, now);
 		return;

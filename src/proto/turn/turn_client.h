@@ -42,7 +42,7 @@
 
 #define TURN_CLIENT_PEERS_MAX 64    /* addresses (IPs) with a permission */
 #define TURN_CLIENT_CHANNELS_MAX 16 /* at one time */
-#define TURN_CLIENT_EVENTS_MAX 128  /* what is beyond is dropped, but for the last one */
+#define TURN_CLIENT_EVENTS_MAX 32   /* what is beyond is dropped, but for the last one */
 #define TURN_CLIENT_MESSAGE_MAX 2048
 #define TURN_CLIENT_DATA_MAX 65000 /* of one datagram of user data */
 #define TURN_CLIENT_HEAD_MAX 48	   /* bytes before user data */

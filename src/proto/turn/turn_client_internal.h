@@ -44,7 +44,7 @@ struct peer {
 
 /* A number stays its peer's even when it is no longer wanted: the server remembers for longer. */
 struct channel {
-	bool used, wanted, renumbered;
+	bool wanted, renumbered;
 	struct addr peer;
 	uint16_t number;
 	usec_t until, due, refused; /* as above */
@@ -97,6 +97,7 @@ struct turn_client {
 
 	struct peer peers[TURN_CLIENT_PEERS_MAX];
 	struct channel channels[TURN_CLIENT_CHANNELS_MAX];
+	size_t n_peers, n_channels; /* places that were ever used */
 	uint16_t next_number;
 	uint8_t indication_tid[STUN_TID_LEN];
 

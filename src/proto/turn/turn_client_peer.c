@@ -11,7 +11,7 @@
 
 struct peer *client_find_peer(struct turn_client *c, const struct addr *ip)
 {
-	for (size_t i = 0; i < TURN_CLIENT_PEERS_MAX; i++)
+	for (size_t i = 0; i < c->n_peers; i++)
 		if (c->peers[i].used && addr_ip_equal(&c->peers[i].ip, ip))
 			return &c->peers[i];
 	return NULL;
@@ -19,8 +19,8 @@ struct peer *client_find_peer(struct turn_client *c, const struct addr *ip)
 
 struct channel *client_find_channel(struct turn_client *c, const struct addr *peer)
 {
-	for (size_t i = 0; i < TURN_CLIENT_CHANNELS_MAX; i++)
-		if (c->channels[i].used && addr_equal(&c->channels[i].peer, peer))
+	for (size_t i = 0; i < c->n_channels; i++)
+		if (addr_equal(&c->channels[i].peer, peer))
 			return &c->channels[i];
 	return NULL;
 }
@@ -57,6 +57,21 @@ static int usable(const struct turn_client *c, const struct addr *peer)
 	return 0;
 }
 
+static struct peer *new_peer(struct turn_client *c, const struct addr *peer)
+{
+	size_t i = 0;
+
+	while (i < c->n_peers && c->peers[i].used)
+		i++;
+	if (i == TURN_CLIENT_PEERS_MAX)
+		return NULL;
+	c->n_peers = FL_MAX(c->n_peers, i + 1);
+	c->peers[i] = (struct peer){ .used = true, .ip = *peer, .due = USEC_NEVER };
+	c->peers[i].ip.port = 0;
+	c->peers[i].r.kind = REQUEST_PERMISSION;
+	return &c->peers[i];
+}
+
 /* Asked for at the next turn, unless it was refused a short while ago. */
 static int want_peer(struct turn_client *c, usec_t now, const struct addr *peer, struct peer **out)
 {
@@ -65,13 +80,8 @@ static int want_peer(struct turn_client *c, usec_t now, const struct addr *peer,
 
 	if (err < 0)
 		return err;
-	for (size_t i = 0; i < TURN_CLIENT_PEERS_MAX && !p; i++)
-		if (!c->peers[i].used) {
-			p = &c->peers[i];
-			*p = (struct peer){ .used = true, .ip = *peer, .due = USEC_NEVER };
-			p->ip.port = 0;
-			p->r.kind = REQUEST_PERMISSION;
-		}
+	if (!p)
+		p = new_peer(c, peer);
 	if (!p)
 		return FL_EQUOTA;
 	if (p->due == USEC_NEVER && !p->r.tr.running && p->refused <= now)
@@ -85,17 +95,19 @@ static struct channel *new_channel(struct turn_client *c, const struct addr *pee
 {
 	struct channel *found = NULL;
 
-	for (size_t i = 0; i < TURN_CLIENT_CHANNELS_MAX; i++) {
-		struct channel *h = &c->channels[i];
+	if (c->n_channels < TURN_CLIENT_CHANNELS_MAX) {
+		found = &c->channels[c->n_channels++];
+	} else {
+		for (size_t i = 0; i < c->n_channels; i++) {
+			struct channel *h = &c->channels[i];
 
-		if (h->used && h->wanted)
-			continue;
-		if (!found || !h->used || (found->used && h->until < found->until))
-			found = h;
+			if (!h->wanted && (!found || h->until < found->until))
+				found = h;
+		}
 	}
 	if (!found)
 		return NULL;
-	*found = (struct channel){ .used = true, .peer = *peer, .due = USEC_NEVER };
+	*found = (struct channel){ .peer = *peer, .due = USEC_NEVER };
 	found->r.kind = REQUEST_CHANNEL;
 	found->number = c->next_number;
 	c->next_number = c->next_number == TURN_CHANNEL_MAX ? TURN_CHANNEL_MIN
@@ -138,10 +150,10 @@ void turn_client_forget(struct turn_client *c, const struct addr *peer)
 
 	if (p)
 		*p = (struct peer){ 0 };
-	for (size_t i = 0; i < TURN_CLIENT_CHANNELS_MAX; i++) {
+	for (size_t i = 0; i < c->n_channels; i++) {
 		struct channel *h = &c->channels[i];
 
-		if (!h->used || !addr_ip_equal(&h->peer, peer))
+		if (!addr_ip_equal(&h->peer, peer))
 			continue;
 		h->wanted = h->r.tr.running = h->r.send = false;
 		h->due = USEC_NEVER;
@@ -171,7 +183,7 @@ void peers_ask(struct turn_client *c, usec_t now)
 {
 	if (c->blocked || c->moving || c->state != STATE_ALLOCATED)
 		return;
-	for (size_t i = 0; i < TURN_CLIENT_PEERS_MAX; i++) {
+	for (size_t i = 0; i < c->n_peers; i++) {
 		struct peer *p = &c->peers[i];
 
 		if (p->used && p->due <= now) {
@@ -179,10 +191,10 @@ void peers_ask(struct turn_client *c, usec_t now)
 			client_ask(c, &p->r, REQUEST_PERMISSION, now);
 		}
 	}
-	for (size_t i = 0; i < TURN_CLIENT_CHANNELS_MAX; i++) {
+	for (size_t i = 0; i < c->n_channels; i++) {
 		struct channel *h = &c->channels[i];
 
-		if (h->used && h->due <= now) {
+		if (h->due <= now) {
 			h->due = USEC_NEVER;
 			client_ask(c, &h->r, REQUEST_CHANNEL, now);
 		}
@@ -199,9 +211,9 @@ static void hold(struct request *r, usec_t *due, usec_t now)
 
 void peers_hold(struct turn_client *c, usec_t now)
 {
-	for (size_t i = 0; i < TURN_CLIENT_PEERS_MAX; i++)
+	for (size_t i = 0; i < c->n_peers; i++)
 		hold(&c->peers[i].r, &c->peers[i].due, now);
-	for (size_t i = 0; i < TURN_CLIENT_CHANNELS_MAX; i++)
+	for (size_t i = 0; i < c->n_channels; i++)
 		hold(&c->channels[i].r, &c->channels[i].due, now);
 }
 
@@ -211,12 +223,11 @@ usec_t peers_due(const struct turn_client *c)
 
 	if (c->blocked || c->moving || c->state != STATE_ALLOCATED)
 		return due;
-	for (size_t i = 0; i < TURN_CLIENT_PEERS_MAX; i++)
+	for (size_t i = 0; i < c->n_peers; i++)
 		if (c->peers[i].used)
 			due = usec_min(due, c->peers[i].due);
-	for (size_t i = 0; i < TURN_CLIENT_CHANNELS_MAX; i++)
-		if (c->channels[i].used)
-			due = usec_min(due, c->channels[i].due);
+	for (size_t i = 0; i < c->n_channels; i++)
+		due = usec_min(due, c->channels[i].due);
 	return due;
 }
 
@@ -397,11 +408,11 @@ bool peers_channel_data(struct turn_client *c, struct span message, struct turn_
 		c->stats.malformed++;
 		return false;
 	}
-	for (size_t i = 0; i < TURN_CLIENT_CHANNELS_MAX; i++) {
+	for (size_t i = 0; i < c->n_channels; i++) {
 		struct channel *h = &c->channels[i];
 
 		/* before its answer came, too: data may overtake it */
-		if (h->used && h->wanted && h->number == number) {
+		if (h->wanted && h->number == number) {
 			data->peer = h->peer;
 			c->stats.received++;
 			return true;

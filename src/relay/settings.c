@@ -245,7 +245,7 @@ static int set_peers(struct settings *s)
 {
 	const struct settings_options *o = s->options;
 	struct turn_peers *p = calloc(1, sizeof(*p));
-	struct iface all[IFACES_MAX];
+	struct iface all[TURN_PEERS_NETWORKS_MAX];
 	int n = ifaces_list(all, ARRAY_LEN(all));
 
 	if (!p)
@@ -352,6 +352,31 @@ static void check_interfaces(const struct settings_options *o, struct opt_error 
 	}
 }
 
+/* Otherwise each allocation would fail, one by one. */
+static void check_relay_address(const struct settings_options *o,
+				const struct settings_relay_address *a, struct opt_error *error)
+{
+	char text[ADDR_TEXT_MAX], hint[160] = "";
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&a->bound, &ss);
+
+	if (a->bound.family == ADDR_NONE)
+		return;
+	FL_CLEANUP(fl_closep) int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&ss, len) == 0)
+		return;
+	if (fd < 0 || errno != EADDRNOTAVAIL) {
+		settings_fail(o, error, "relay-address", "%s cannot be used: %s",
+			      addr_format_ip(&a->bound, text), strerror(errno));
+		return;
+	}
+	addr_format_ip(&a->bound, text);
+	if (addr_ip_equal(&a->told, &a->bound))
+		snprintf(hint, sizeof(hint), "; behind a 1:1 NAT name both: %s=LOCAL", text);
+	settings_fail(o, error, "relay-address", "no interface of this machine has %s%s", text,
+		      hint);
+}
+
 static void check(const struct settings_options *o, struct opt_error *error)
 {
 	if (o->port_first > o->port_last)
@@ -364,6 +389,13 @@ static void check(const struct settings_options *o, struct opt_error *error)
 			      "or colon",
 			      TURN_AUTH_REALM_MAX);
 	check_interfaces(o, error);
+}
+
+/* What a running relay has already must not keep it from a reload. */
+static void check_start(const struct settings_options *o, struct opt_error *error)
+{
+	for (size_t i = 0; i < SETTINGS_RELAY_ADDRESSES_MAX; i++)
+		check_relay_address(o, &o->relay[i], error);
 }
 
 static int make(struct settings_options *o, struct sd_sockets *inherited,
@@ -385,6 +417,8 @@ static int make(struct settings_options *o, struct sd_sockets *inherited,
 	s->drain_s = (unsigned)o->drain_s;
 	s->realm = copy(o->realm);
 	check(o, error);
+	if (!before)
+		check_start(o, error);
 	err = before ? keep_frozen(s, before) : set_frozen(s, inherited, error);
 	if (err == 0)
 		err = set_peers(s);

@@ -126,15 +126,16 @@ static void test_listen(void **state)
 
 static void test_relay_address(void **state)
 {
-	struct settings *s = GOOD("--relay-address", "203.0.113.5=10.0.0.5", "-r", "[2001:db8::5]",
-				  "--user", "a:b");
+	struct settings *s = GOOD("--relay-address", "203.0.113.5=127.0.0.1", "-r",
+				  "[2001:db8::5]=[::1]", "--user", "a:b");
 	struct addr a;
 
 	assert_int_equal(addr_parse_ip("203.0.113.5", &a), 0);
 	assert_true(addr_ip_equal(&a, &s->relay[0].told));
-	assert_int_equal(addr_parse_ip("10.0.0.5", &a), 0);
+	assert_int_equal(addr_parse_ip("127.0.0.1", &a), 0);
 	assert_true(addr_ip_equal(&a, &s->relay[0].bound));
-	assert_true(addr_ip_equal(&s->relay[1].told, &s->relay[1].bound));
+	assert_int_equal(s->relay[1].bound.family, ADDR_V6);
+	assert_false(addr_ip_equal(&s->relay[1].told, &s->relay[1].bound));
 	assert_false(s->relay[0].found);
 	/* its own addresses are no peers, under any of their names */
 	assert_int_equal(turn_peers_check(s->peers, &s->relay[0].told, false), TURN_PEER_OWN);
@@ -149,6 +150,10 @@ static void test_relay_address(void **state)
 	BAD("is not an address, nor PUBLIC=LOCAL", "-r", "203.0.113.5=");
 	BAD("no address at which peers", "-r", "0.0.0.0");
 	BAD("no address at which peers", "-r", "ff02::1");
+	BAD("no interface of this machine has 203.0.113.5; behind a 1:1 NAT name both: "
+	    "203.0.113.5=LOCAL",
+	    "-r", "203.0.113.5");
+	BAD("no interface of this machine has 203.0.113.6", "-r", "203.0.113.5=203.0.113.6");
 	BAD("is the second of its family", "-r", "203.0.113.5", "-r", "203.0.113.6");
 }
 

@@ -50,6 +50,7 @@ def one_error(result, *words):
     (["--cert", "/etc/hostname"], "--key, which is missing"),
     (["--cert", "/etc/hostname", "--key", "/etc/hostname"], "certificate /etc/hostname cannot be used"),
     (["--relay-address", "example.org"], "is not an address, nor PUBLIC=LOCAL"),
+    (["--relay-address", "203.0.113.5"], "behind a 1:1 NAT name both: 203.0.113.5=LOCAL"),
     (["--relay-address", "0.0.0.0"], "no address at which peers could reach this relay"),
     (["--relay-address", "127.0.0.1", "--relay-address", "127.0.0.2"], "second of its family"),
     (["--min-port", "60000", "--max-port", "50000"], "--min-port: 60000 is above --max-port 50000"),
@@ -161,7 +162,8 @@ def config_of(tmp_path, *lines):
 
 def test_secret_is_rotated(tmp_path, start, secret_file):
     relay = start("--secret-file", secret_file, *OPEN)
-    old = relay.client()
+    user, password = time_limited(SECRET, "early", 5)
+    old = relay.client(user=user, password=password)
     old.allocate()
     refused(401, relay.client(secret=OTHER).allocate)
     # both
@@ -176,6 +178,7 @@ def test_secret_is_rotated(tmp_path, start, secret_file):
     refused(401, relay.client().allocate)
     refused(401, old.permission, peer.address)
     relay.client(secret=OTHER).allocate()
+    assert "user=early" in relay.said("credentials expired")
 
 
 def test_session_ends_with_its_credentials(start, secret_file):
@@ -271,6 +274,29 @@ def test_certificate_is_reloaded(tmp_path, start, secret_file):
     # and through all of it the old connection relays
     old.send(peer.address, b"still here")
     assert peer.echo()[0] == b"still here" and old.receive()[1] == b"still here"
+
+
+def test_reloads_lose_no_packet(tmp_path, start, secret_file):
+    """Certificates, secrets and quotas come and go; sessions do not notice."""
+    cert, key = make_certificate(tmp_path)
+    config = config_of(tmp_path, f"secret-file = {secret_file}", f"cert = {cert}", f"key = {key}")
+    relay = start("--config", config, *OPEN, listen=("udp", "tcp", "tls"))
+    peer, clients = Peer(), []
+    for transport in ("udp", "tcp", "tls") * 4:
+        clients.append(relay.client(transport))
+        clients[-1].allocate()
+        clients[-1].channel(0x4000, peer.address)
+    for turn in range(10):
+        since = len(relay.lines)
+        config.write_text(f"secret-file = {secret_file}\ncert = {cert}\nkey = {key}\nuser-packets = {10000 + turn}\n")
+        relay.tell(signal.SIGHUP)
+        for n, client in enumerate(clients):
+            words = f"{turn}/{n}".encode()
+            client.send_channel(0x4000, words)
+            assert peer.echo()[0] == words and client.receive() == (peer.address, words)
+        relay.said("reloaded", since)
+    for client in clients:
+        client.refresh()
 
 
 # ---- quotas and ports ----

@@ -98,7 +98,7 @@ static size_t within_quota(struct tcp_pair *p, bool up, size_t len)
 		return 0;
 	if (len <= p->booked[up])
 		return len;
-	if (worker_pass(p->relay->owner, up, 1, len - p->booked[up])) {
+	if (worker_try(p->relay->owner, up, 1, len - p->booked[up])) {
 		p->booked[up] = len;
 		return len;
 	}

@@ -17,19 +17,26 @@
 
 /* ---- user data ---- */
 
-bool worker_pass(struct relayed *r, bool up, size_t packets, size_t bytes)
+bool worker_try(struct relayed *r, bool up, size_t packets, size_t bytes)
 {
 	struct worker *w = r->worker;
 	struct relay_flow_count *c = up ? &w->count.up[r->link.flow.transport]
 					: &w->count.down[r->link.flow.transport];
 
-	if (!quota_pass(r->quota, loop_now(w->loop), packets, bytes)) {
-		w->count.over_quota += packets;
+	if (!quota_pass(r->quota, loop_now(w->loop), packets, bytes))
 		return false;
-	}
 	c->packets += packets;
 	c->bytes += bytes;
 	return true;
+}
+
+bool worker_pass(struct relayed *r, bool up, size_t packets, size_t bytes)
+{
+	bool passed = worker_try(r, up, packets, bytes);
+
+	if (!passed)
+		r->worker->count.over_quota += packets;
+	return passed;
 }
 
 /* ---- log ---- */

@@ -83,6 +83,8 @@ int worker_post(struct worker *w, void (*fn)(void *arg), void *arg) FL_WARN_UNUS
 
 /* Books user data against quota and counters; false: over quota, drop it. */
 bool worker_pass(struct relayed *r, bool up, size_t packets, size_t bytes);
+/* The same for what can wait: false is not counted as dropped. */
+bool worker_try(struct relayed *r, bool up, size_t packets, size_t bytes);
 
 /* One message to a link; false when it was not taken. */
 static inline bool link_send(const struct link *l, struct span head, struct span data)

@@ -13,8 +13,8 @@ import time
 
 import pytest
 from relay import OPEN, PATIENCE, PROGRAM, make_certificate
-from turn import (ALLOCATE, BINDING, CONNECT, CONNECTION_ATTEMPT, CONNECTION_BIND, CONNECTION_ID, TCP, XOR_PEER_ADDRESS,
-                  Message, Peer, Refused, Turn, message, pack_address)
+from turn import (ALLOCATE, BINDING, CONNECT, CONNECTION_ATTEMPT, CONNECTION_BIND, CONNECTION_ID, MOBILITY_TICKET, TCP,
+                  XOR_PEER_ADDRESS, Message, Peer, Refused, Turn, message, pack_address)
 from websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocket, frame, read_head, upgrade_request
 
 USER = ("--user", "alice:secret")
@@ -507,6 +507,26 @@ def test_a_peer_connects(relay, transport):
             assert closed(far) == b""
 
 
+def test_quota_slows_a_pair_down(start):
+    """What is over quota is not lost, as datagrams are: it comes later."""
+    relay = start(*OPEN, *USER, "--user-bandwidth", "16M", "--metrics", "127.0.0.1:0", listen=("tcp",))
+    peer = TcpPeer()
+    with client(relay, "tcp") as turn:
+        turn.allocate(TCP)
+        turn.permission(peer.address)
+        connection = ask_connect(turn, peer.address)
+        far, _ = peer.accept()
+        near = bind(relay, "tcp", connection).sock
+        up, up_digest = pump(near, 2 << 20)
+        down, down_digest = pump(far, 2 << 20)
+        assert drink(far, 2 << 20) == up_digest
+        assert drink(near, 2 << 20) == down_digest
+        up.join()
+        down.join()
+        assert relay.metric("fairlead_relay_relayed_bytes_total", transport="tcp", direction="up") == 2 << 20
+        assert relay.metric("fairlead_relay_dropped_total", reason="over_quota") == 0
+
+
 def test_connects_that_fail(relay):
     def code(what, *args):
         with pytest.raises(Refused) as caught:
@@ -533,6 +553,28 @@ def test_connects_that_fail(relay):
         data = bind(relay, "tcp", connection)
         turn.refresh(0)
         assert closed(far) == b"" and closed(data.sock) == b""
+
+
+# ---- mobility (RFC 8016) ----
+
+@pytest.mark.parametrize("transport", ALL)
+def test_an_allocation_survives_its_connection(relay, transport):
+    """Eight times: the new connection comes to the worker of the allocation about every other time."""
+    peer = Peer()
+    turn = client(relay, transport)
+    ticket = turn.allocate(more=[(MOBILITY_TICKET, b"")]).get(MOBILITY_TICKET)
+    relayed = turn.relayed
+    turn.channel(0x4000, peer.address)
+    for _ in range(8):
+        turn.close()
+        turn = client(relay, transport)
+        ticket = turn.refresh(more=[(MOBILITY_TICKET, ticket)]).get(MOBILITY_TICKET)
+        turn.channels[0x4000] = peer.address
+        turn.send_channel(0x4000, b"moved")
+        assert peer.echo() == (b"moved", relayed)
+        assert turn.receive() == (peer.address, b"moved")
+    turn.close()
+    peer.close()
 
 
 # ---- DTLS ----

@@ -119,24 +119,32 @@ class FirefoxPage extends Page {
 	}
 }
 
-async function chromium() {
+async function chromium({ trusted }) {
 	const { chromium: launcher } = await import('playwright-core');
-	const browser = await launcher.launch({ executablePath: '/usr/bin/chromium', headless: true, args: CHROMIUM_FLAGS });
+	const args = [...CHROMIUM_FLAGS];
+	// --ignore-certificate-errors and the context's option leave out what is not of a page, such as turns:
+	if (trusted) args.push(`--ignore-certificate-errors-spki-list=${trusted}`);
+	const browser = await launcher.launch({ executablePath: '/usr/bin/chromium', headless: true, args });
 	const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: VIEW });
 	await context.addInitScript(watchPolicy);
 	const page = await context.newPage();
 	return { page: new ChromiumPage(page, 'chromium'), context, browser, close: () => browser.close() };
 }
 
-async function firefox() {
+async function firefox({ resolved }) {
+	const extraPrefsFirefox = resolved ? { 'network.dns.forceResolve': resolved } : {};
 	const puppeteer = (await import('puppeteer-core')).default;
 	const browser = await puppeteer.launch({
 		browser: 'firefox', protocol: 'webDriverBiDi', executablePath: '/usr/bin/firefox-esr', headless: true,
-		acceptInsecureCerts: true, defaultViewport: VIEW,
+		acceptInsecureCerts: true, defaultViewport: VIEW, extraPrefsFirefox,
 	});
 	const page = await browser.newPage();
 	await page.evaluateOnNewDocument(watchPolicy);
 	return { page: new FirefoxPage(page, 'firefox'), browser, close: () => browser.close() };
 }
 
-export const launch = (name) => (name === 'firefox' ? firefox() : chromium());
+/**
+ * trusted: SHA-256 of a certificate's public key, in base64, that Chromium is to take on every connection. resolved: the
+ * address that Firefox is to find for every name.
+ */
+export const launch = (name, options = {}) => (name === 'firefox' ? firefox(options) : chromium(options));

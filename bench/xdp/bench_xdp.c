@@ -17,7 +17,7 @@
 #include "base/err.h"
 #include "relay/xdp/xdp_rig.h"
 
-#define ROUNDS 7
+#define ROUNDS 11
 #define OTHER_BINDINGS 10000
 #define HEAD 96
 
@@ -56,7 +56,6 @@ static void load(struct bench *b, const char *folder, const char *name)
 			die(shared[i], err);
 		close(fd);
 	}
-	bpf_program__set_autoload(bpf_object__find_program_by_name(b->object, "sweep"), false);
 	err = bpf_object__load(b->object);
 	if (err)
 		die("loading the bench's programs", err);

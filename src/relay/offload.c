@@ -7,6 +7,7 @@
 #include "relay/xdp/xdp.h"
 
 #define SWEEP_US (60 * USEC_PER_SEC)
+#define CHANNELS_PER_PORT 4 /* that are offloaded; a client may have more, most have one */
 
 struct offload {
 	struct xdp *xdp;
@@ -30,6 +31,7 @@ static void on_sweep(void *arg)
 
 int offload_create(struct loop *control, const struct settings *s, struct offload **out)
 {
+	size_t ports = s->port_last - s->port_first + 1u;
 	struct offload *o;
 	char why[256];
 
@@ -39,7 +41,9 @@ int offload_create(struct loop *control, const struct settings *s, struct offloa
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
-	if (xdp_create(s->xdp_interface, XDP_BINDINGS_MAX, &o->xdp, why) < 0) {
+	if (xdp_create(s->xdp_interface,
+		       FL_MIN(CHANNELS_PER_PORT * ports, (size_t)XDP_BINDINGS_MAX), &o->xdp,
+		       why) < 0) {
 		log_warn("xdp-off", "interface=%s effect=\"relayed by the workers\" cause=\"%s\"",
 			 s->xdp_interface, why);
 		free(o);

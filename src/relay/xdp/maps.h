@@ -62,7 +62,7 @@ struct xdp_user {
 	__u64 packet_cost_ns;	    /* 0: no limit */
 };
 
-#define XDP_BURST_NS 200000000ull
+#define XDP_BURST_NS 1000000000ull /* as in quota.c */
 /*
  * So often a packet of each flow takes the way through the sockets, so that the kernel goes on
  * checking the neighbours it sends to, and connection tracking does not forget the flow.

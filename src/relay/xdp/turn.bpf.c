@@ -29,8 +29,6 @@
 
 #include "maps.h"
 
-struct bpf_map;
-
 #define AF_INET 2
 #define AF_INET6 10
 /*
@@ -245,16 +243,11 @@ static __noinline int find_route(struct xdp_md *ctx, struct xdp_flow *f, __u64 a
 /* The frame was sent to this interface, and not because the switch sends it to all. */
 static __always_inline int is_ours(struct xdp_md *ctx, const struct xdp_flow *f)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct ethhdr *eth = data;
+	const __u16 *to = (const void *)(long)ctx->data, *own = (const void *)f->own;
 
-	if ((const void *)(eth + 1) > end)
+	if ((const void *)(to + ETH_HLEN / 2) > (const void *)(long)ctx->data_end)
 		return 0;
-#pragma unroll
-	for (int i = 0; i < ETH_ALEN; i++)
-		if (eth->h_dest[i] != f->own[i])
-			return 0;
-	return 1;
+	return to[0] == own[0] && to[1] == own[1] && to[2] == own[2];
 }
 
 /* The flow's route is known, or asked for. 0 or -1. */
@@ -332,8 +325,10 @@ static __always_inline int rewrite(struct xdp_md *ctx, const struct packet *p,
 		write_ipv4(ip, p, f, udp_len, ident);
 		eth->h_proto = bpf_htons(ETH_P_IP);
 	}
-	__builtin_memcpy(eth->h_dest, f->dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, f->smac, ETH_ALEN);
+	for (int i = 0; i < ETH_ALEN / 2; i++) {
+		((__u16 *)eth->h_dest)[i] = ((const __u16 *)f->dmac)[i];
+		((__u16 *)eth->h_source)[i] = ((const __u16 *)f->smac)[i];
+	}
 	udp->source = f->sport;
 	udp->dest = f->dport;
 	udp->len = bpf_htons(udp_len);
@@ -536,30 +531,6 @@ SEC("xdp")
 int turn(struct xdp_md *ctx)
 {
 	return turn_packet(ctx);
-}
-
-/* ---- taking out what has ended; run by the daemon, never attached ---- */
-
-struct sweeping {
-	__u64 now;
-	__u32 removed;
-};
-
-static long sweep_flow(struct bpf_map *map, const void *key, struct xdp_flow *f, struct sweeping *s)
-{
-	if (f->until_ns <= s->now && !bpf_map_delete_elem(map, key))
-		s->removed++;
-	return 0;
-}
-
-SEC("xdp")
-int sweep(struct xdp_md *ctx)
-{
-	struct sweeping s = { .now = bpf_ktime_get_coarse_ns() };
-
-	bpf_for_each_map_elem(&flows4, sweep_flow, &s, 0);
-	bpf_for_each_map_elem(&flows6, sweep_flow, &s, 0);
-	return s.removed;
 }
 
 /* bpf_fib_lookup() is for programs under the GPL, so this file may be had under it, too. */

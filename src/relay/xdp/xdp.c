@@ -25,10 +25,11 @@
 
 #define VERIFIER_LOG_MAX (1 << 20)
 #define SWEEP_AGAIN_US USEC_PER_SEC /* a full map is not searched more often */
+#define SWEEP_AT_ONCE 1024
 
 struct xdp {
 	struct bpf_object *object;
-	int program, sweep, flows4, flows6, counters, ports, macs;
+	int program, flows4, flows6, counters, ports, macs;
 	int links[XDP_PORTS_MAX];
 	size_t n_links;
 	bool generic;
@@ -68,7 +69,8 @@ static int say_load(int err, char *log, size_t bindings_max, char why[256])
 {
 	const char *line = last_line(log);
 
-	if (err == -EPERM || (err == -EACCES && !*line))
+	/* without CAP_PERFMON the verifier also guards against speculation, and refuses */
+	if (err == -EPERM || (err == -EACCES && (!*line || strstr(line, "!root"))))
 		snprintf(why, 256,
 			 "loading an XDP program is not permitted: run as root, or with the "
 			 "capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
@@ -79,12 +81,12 @@ static int say_load(int err, char *log, size_t bindings_max, char why[256])
 			 bindings_max);
 	else if (*line)
 		snprintf(why, 256,
-			 "the kernel refused the XDP program (5.13 is the first that can run it): "
+			 "the kernel refused the XDP program (5.12 is the first that can run it): "
 			 "%.150s",
 			 line);
 	else
 		snprintf(why, 256,
-			 "the XDP program cannot be loaded (%s): Linux 5.13 or later with "
+			 "the XDP program cannot be loaded (%s): Linux 5.12 or later with "
 			 "CONFIG_BPF_SYSCALL is needed",
 			 err_text(err));
 	return err;
@@ -121,7 +123,6 @@ static int load(struct xdp *x, size_t bindings_max, char why[256])
 	if (err)
 		return say_load(err, log, bindings_max, why);
 	x->program = bpf_program__fd(bpf_object__find_program_by_name(x->object, "turn"));
-	x->sweep = bpf_program__fd(bpf_object__find_program_by_name(x->object, "sweep"));
 	x->flows4 = map_fd(x, "flows4");
 	x->flows6 = map_fd(x, "flows6");
 	x->counters = map_fd(x, "counters");
@@ -484,13 +485,39 @@ void xdp_unbind(struct xdp *x, const struct xdp_binding *binding)
 		(void)bpf_map_delete_elem(down.map, &down.u);
 }
 
+/* Entries that ended before now_ns, of one map. A refresh that comes in between is lost with its
+ * entry, until the next one. */
+static size_t sweep_map(int map, size_t key_len, uint64_t now_ns)
+{
+	FL_AUTOFREE uint8_t *keys = calloc(SWEEP_AT_ONCE, sizeof(struct xdp_key6));
+	FL_AUTOFREE struct xdp_flow *flows = calloc(SWEEP_AT_ONCE, sizeof(*flows));
+	uint32_t from = 0, to = 0, count;
+	size_t removed = 0;
+	bool first = true;
+	int err = keys && flows ? 0 : -ENOMEM;
+
+	while (!err) {
+		count = SWEEP_AT_ONCE;
+		err = bpf_map_lookup_batch(map, first ? NULL : &from, &to, keys, flows, &count,
+					   NULL);
+		if (err && err != -ENOENT) /* which is the last batch */
+			break;
+		for (uint32_t i = 0; i < count; i++)
+			if (flows[i].until_ns <= now_ns)
+				removed += !bpf_map_delete_elem(map, keys + i * key_len);
+		from = to;
+		first = false;
+	}
+	return removed;
+}
+
 size_t xdp_sweep(struct xdp *x)
 {
-	uint8_t frame[64] = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	usec_t now = usec_monotonic();
 
-	xdp_users_sweep(x->known_users, usec_monotonic());
-	return bpf_prog_test_run_opts(x->sweep, &run) ? 0 : run.retval;
+	xdp_users_sweep(x->known_users, now);
+	return sweep_map(x->flows4, sizeof(struct xdp_key4), now * 1000) +
+	       sweep_map(x->flows6, sizeof(struct xdp_key6), now * 1000);
 }
 
 /* ---- figures ---- */

@@ -16,7 +16,7 @@
 #include "base/usec.h"
 #include "base/util.h"
 
-#define XDP_BINDINGS_MAX 262144 /* a sensible bindings_max: 100 MB of kernel memory when full */
+#define XDP_BINDINGS_MAX 262144 /* 25 MB of kernel memory when empty, 150 when full */
 
 struct xdp;
 

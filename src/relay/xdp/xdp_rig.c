@@ -22,13 +22,13 @@
 
 bool rig_ip(const char *fmt, ...)
 {
-	char command[300] = "ip ";
+	char words[256], command[300];
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(command + 3, sizeof(command) - 30, fmt, args);
+	vsnprintf(words, sizeof(words), fmt, args); // NOLINT(clang-analyzer-valist.Uninitialized)
 	va_end(args);
-	strcat(command, " >/dev/null 2>&1");
+	snprintf(command, sizeof(command), "ip %s >/dev/null 2>&1", words);
 	return system(command) == 0;
 }
 
@@ -38,7 +38,7 @@ static void set_sysctl(const char *name, const char *value)
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
-	f = fopen(path, "w");
+	f = fopen(path, "we");
 	if (!f)
 		return;
 	fputs(value, f);

@@ -42,7 +42,9 @@ void fl_identity_destroy(
 const char *fl_identity_fingerprint(const struct fl_identity *identity);
 
 struct fl_ice_server {
-	const char *url; /* "stun:host:port"; "turn:…" is kept for relays */
+	/* "stun:host:port", "turn:host:port?transport=udp|tcp", "turns:host:port", and for our own
+	 * relay "turns:host:port?transport=wss" (TURN in WebSocket frames) */
+	const char *url;
 	const char *username, *credential;
 };
 
@@ -185,6 +187,8 @@ struct fl_route {
 	enum fl_route_method method;
 	uint32_t rtt_us, setup_us; /* setup: from offer or answer to the selected pair */
 	char reason[256];	   /* one sentence for people */
+	/* how we reach our relay, when it carries the session: "udp", "tcp", "tls", "wss"; else "" */
+	char relay_transport[8];
 	struct fl_pair pair;	   /* the selected one */
 	struct fl_pair tried[FL_ROUTE_PAIRS_MAX];
 	size_t n_tried;

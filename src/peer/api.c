@@ -166,8 +166,10 @@ int fl_video_send(struct fl_peer *peer, const void *frame, size_t len, bool keyf
 
 bool fl_peer_next_event(struct fl_peer *peer, struct fl_event *event)
 {
-	if (peer_next_event(peer->core, usec_monotonic(), event))
+	if (peer_next_event(peer->core, usec_monotonic(), event)) {
+		driver_relays_event(peer, event);
 		return true;
+	}
 	driver_flush(peer); /* acknowledgements of what was taken */
 	return false;
 }
@@ -175,6 +177,7 @@ bool fl_peer_next_event(struct fl_peer *peer, struct fl_event *event)
 void fl_peer_route(const struct fl_peer *peer, struct fl_route *out)
 {
 	peer_route(peer->core, out);
+	driver_relays_describe(peer, out);
 }
 
 const char *fl_route_method_name(enum fl_route_method method)

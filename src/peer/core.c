@@ -159,6 +159,11 @@ void peer_end_of_locals(struct peer *p, usec_t now)
 	peer_pump(p, now);
 }
 
+void peer_path(const struct peer *p, struct ice_path *out)
+{
+	*out = p->path;
+}
+
 void peer_note_error(struct peer *p, const struct addr *local, const struct addr *remote,
 		     enum dgram_via via, int err)
 {

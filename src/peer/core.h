@@ -92,6 +92,8 @@ int peer_video_send(struct peer *p, usec_t now, struct span frame, bool keyframe
 		    usec_t capture_us) FL_WARN_UNUSED;
 
 void peer_route(const struct peer *p, struct fl_route *out);
+/* Where data goes now; level ICE_PATH_NONE before there is an agent. */
+void peer_path(const struct peer *p, struct ice_path *out);
 
 struct peer_stats {
 	uint64_t early_held, early_dropped; /* handshake packets from addresses not checked */

@@ -28,6 +28,8 @@ void driver_flush(struct fl_peer *p)
 			driver_tcp_send(p, &d);
 			continue;
 		}
+		if (driver_relay_send(p, &d))
+			continue;
 		if (!s || !addr_equal(&s->addr, &d.local))
 			s = socket_of(p, &d.local);
 		if (s && udp_send(s->udp, &d) < 0)
@@ -36,9 +38,32 @@ void driver_flush(struct fl_peer *p)
 	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
 		if (p->sockets[i].udp)
 			udp_flush(p->sockets[i].udp);
+	driver_relays_flush(p);
 	driver_names_start(p);
 	/* no memory for a timer: the next packet brings things on */
 	(void)loop_timer_at(&p->timer, peer_deadline(p->core));
+}
+
+static void on_flush(void *arg)
+{
+	struct fl_peer *p = arg;
+
+	p->flush_set = false;
+	driver_flush(p);
+}
+
+void driver_flush_later(struct fl_peer *p)
+{
+	if (p->flush_set)
+		return;
+	p->flush_set = true;
+	loop_defer(p->loop, &p->flush, on_flush, p);
+}
+
+void driver_gathered(struct fl_peer *p)
+{
+	if (--p->n_gathering == 0)
+		peer_end_of_locals(p->core, usec_monotonic());
 }
 
 static void on_timer(void *arg)
@@ -165,6 +190,7 @@ static void on_ifaces(void *arg)
 	struct fl_peer *p = arg;
 
 	match_ifaces(p);
+	driver_relays_moved(p);
 	driver_flush(p);
 }
 
@@ -193,7 +219,7 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 	err = ifaces_watch_create(p->loop, on_ifaces, p, &p->ifaces);
 	if (err < 0)
 		p->ifaces = NULL; /* where netlink is forbidden the addresses stay as they are */
-	return driver_stun_servers(p, config);
+	return driver_ice_servers(p, config);
 }
 
 void driver_finish(struct fl_peer *p)
@@ -202,6 +228,7 @@ void driver_finish(struct fl_peer *p)
 		return;
 	driver_names_finish(p);
 	driver_tcp_finish(p);
+	driver_relays_finish(p);
 	ifaces_watch_destroy(p->ifaces);
 	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
 		udp_destroy(p->sockets[i].udp);

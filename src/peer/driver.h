@@ -1,5 +1,6 @@
 /* Inside peer/: what is around one core. driver.c has the sockets and the timer, tcp.c the TCP
- * candidates and connections, names.c turns names into addresses, api.c has the public functions.
+ * candidates and connections, relay.c the allocations at TURN servers, names.c turns names into
+ * addresses, api.c has the public functions.
  */
 #pragma once
 
@@ -13,11 +14,15 @@
 #include "io/stream.h"
 #include "io/udp.h"
 #include "peer/core.h"
+#include "peer/ice_url.h"
+#include "peer/relay_link.h"
 #include "proto/mdns/mdns.h"
+#include "proto/turn/turn_client.h"
 
 #define DRIVER_SOCKETS_MAX 32
 #define DRIVER_LOOKUPS_MAX 32
-#define DRIVER_HOST_MAX 255
+#define DRIVER_RELAYS_MAX 8 /* servers times transports */
+#define DRIVER_CREDENTIAL_MAX 255
 #define DRIVER_TCP_MAX 6	/* addresses with TCP candidates */
 #define DRIVER_TCP_CONNS_MAX 32 /* connections, strangers' included */
 
@@ -38,6 +43,23 @@ struct driver_tcp {
 	struct fl_peer *peer;
 	struct listener *listener; /* NULL: none could be had */
 	struct addr active, passive;
+};
+
+/* One allocation at one server over one transport. */
+struct driver_relay {
+	struct fl_peer *peer;
+	struct ice_url url;
+	char username[DRIVER_CREDENTIAL_MAX + 1], password[DRIVER_CREDENTIAL_MAX + 1];
+	struct resolve *resolve;
+	struct addr addrs[RESOLVE_MAX];
+	size_t n_addrs, next;
+	struct relay_link *link;
+	struct turn_client *client; /* when the link is open */
+	struct loop_timer timer;
+	struct addr relayed[2];
+	bool gathering;
+	int error; /* of the last try: negative, or the server's code */
+	char why[128];
 };
 
 struct driver_tcp_conn {
@@ -66,7 +88,12 @@ struct fl_peer {
 	struct driver_tcp tcp[DRIVER_TCP_MAX];
 	struct driver_tcp_conn tcp_conns[DRIVER_TCP_CONNS_MAX];
 	struct driver_lookup lookups[DRIVER_LOOKUPS_MAX];
-	unsigned n_server_lookups;
+	unsigned n_gathering; /* look-ups and allocations that may still bring candidates */
+	struct driver_relay relays[DRIVER_RELAYS_MAX];
+	size_t n_relays;
+	struct loop_timer relays_timer; /* to let go of what is not used */
+	struct loop_deferred flush;
+	bool flush_set;
 	/* .local names; NULL where port 5353 cannot be had */
 	struct mdns *mdns;
 	struct udp *mdns_udp;
@@ -82,12 +109,27 @@ void driver_tcp_close(struct fl_peer *p, const struct addr *ip);
 void driver_tcp_send(struct fl_peer *p, const struct dgram *d);
 void driver_tcp_finish(struct fl_peer *p);
 
+/* relay.c */
+int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
+		      const struct fl_ice_server *server) FL_WARN_UNUSED;
+/* False: d does not leave from a relayed address. */
+bool driver_relay_send(struct fl_peer *p, const struct dgram *d);
+void driver_relays_flush(struct fl_peer *p);
+void driver_relays_moved(struct fl_peer *p); /* this machine's addresses changed */
+void driver_relays_event(struct fl_peer *p, const struct fl_event *event);
+/* What only we know about the relay in use. */
+void driver_relays_describe(const struct fl_peer *p, struct fl_route *route);
+void driver_relays_finish(struct fl_peer *p);
+
 /* names.c */
 void driver_names_init(struct fl_peer *p);
-int driver_stun_servers(struct fl_peer *p, const struct fl_peer_config *config) FL_WARN_UNUSED;
+int driver_ice_servers(struct fl_peer *p, const struct fl_peer_config *config) FL_WARN_UNUSED;
 void driver_names_finish(struct fl_peer *p);
 void driver_names_links(struct fl_peer *p, const struct iface *list, size_t n);
 void driver_names_start(struct fl_peer *p); /* look-ups the core has asked for since */
 
 /* Sends what the core has to say, starts look-ups, sets the timer. */
 void driver_flush(struct fl_peer *p);
+void driver_flush_later(struct fl_peer *p); /* at the end of the turn, once */
+/* One of those that were being gathered is there, or will not come. */
+void driver_gathered(struct fl_peer *p);

@@ -35,8 +35,7 @@ static void on_resolved(void *arg, int err, const char *why, const struct addr *
 	l->used = false;
 	if (err == 0)
 		server_found(p, addrs, n);
-	if (--p->n_server_lookups == 0)
-		peer_end_of_locals(p->core, usec_monotonic());
+	driver_gathered(p);
 	driver_flush(p);
 }
 
@@ -156,62 +155,39 @@ void driver_names_start(struct fl_peer *p)
 	}
 }
 
-/* "stun:host", "stun:host:port", an IPv6 literal in brackets (RFC 7064). */
-static int parse_stun_url(const char *url, char host[DRIVER_HOST_MAX + 1], uint16_t *port)
+static int stun_server(struct fl_peer *p, const struct ice_url *url)
 {
-	const char *from, *to, *colon;
-	long n = 3478;
+	struct driver_lookup *l = free_lookup(p);
+	int err;
 
-	if (strncmp(url, "stun:", 5) != 0)
-		return FL_EUNSUPPORTED;
-	from = url + 5;
-	if (*from == '[') {
-		to = strchr(++from, ']');
-		if (!to)
-			return FL_EMALFORMED;
-		colon = to[1] == ':' ? to + 1 : NULL;
-	} else {
-		colon = strchr(from, ':');
-		to = colon ? colon : from + strlen(from);
-	}
-	if (colon) {
-		char *end;
-
-		n = strtol(colon + 1, &end, 10);
-		if (*end || n < 1 || n > 65535)
-			return FL_EMALFORMED;
-	}
-	if (to == from || to - from > DRIVER_HOST_MAX)
-		return FL_EMALFORMED;
-	memcpy(host, from, (size_t)(to - from));
-	host[to - from] = 0;
-	*port = (uint16_t)n;
-	return 0;
+	if (!l)
+		return FL_EQUOTA;
+	*l = (struct driver_lookup){ .peer = p, .used = true };
+	err = resolve_start(p->loop, url->host, url->port, on_resolved, l, &l->resolve);
+	l->used = err == 0;
+	p->n_gathering += err == 0;
+	return err;
 }
 
-int driver_stun_servers(struct fl_peer *p, const struct fl_peer_config *config)
+int driver_ice_servers(struct fl_peer *p, const struct fl_peer_config *config)
 {
-	for (size_t i = 0; i < config->n_ice_servers; i++) {
-		struct driver_lookup *l = free_lookup(p);
-		char host[DRIVER_HOST_MAX + 1];
-		uint16_t port;
-		int err = parse_stun_url(config->ice_servers[i].url, host, &port);
+	int err = 0;
 
+	p->n_gathering = 1; /* so that the end is not told before all have begun */
+	for (size_t i = 0; i < config->n_ice_servers && err == 0; i++) {
+		const struct fl_ice_server *server = &config->ice_servers[i];
+		struct ice_url url;
+
+		err = ice_url_parse(server->url, &url);
+		if (err == 0)
+			err = url.turn ? driver_relays_add(p, &url, server) : stun_server(p, &url);
 		if (err == FL_EUNSUPPORTED)
-			continue; /* "turn:…" */
-		if (err < 0 || !l)
-			return err < 0 ? -EINVAL : FL_EQUOTA;
-		*l = (struct driver_lookup){ .peer = p, .used = true };
-		err = resolve_start(p->loop, host, port, on_resolved, l, &l->resolve);
-		if (err < 0) {
-			l->used = false;
-			return err;
-		}
-		p->n_server_lookups++;
+			err = 0; /* another one may be of use */
+		if (err == FL_EMALFORMED)
+			err = -EINVAL;
 	}
-	if (!p->n_server_lookups)
-		peer_end_of_locals(p->core, usec_monotonic());
-	return 0;
+	driver_gathered(p);
+	return err;
 }
 
 void driver_names_finish(struct fl_peer *p)

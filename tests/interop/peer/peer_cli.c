@@ -2,7 +2,8 @@
  * One libfairlead peer whose signalling is lines of JSON on stdin and stdout, for tests against
  * other implementations. What comes in on any channel goes back on it.
  *
- * In:  {"do":"new"} a fresh peer (the old one is destroyed); "loopback": use loopback addresses
+ * In:  {"do":"new"} a fresh peer (the old one is destroyed); "loopback": use loopback addresses;
+ *      "iceServers": [{"url","username","credential"}]
  *      {"do":"offer"} {"do":"answer","sdp"} {"do":"accept","sdp"} {"do":"candidate","candidate"}
  *      {"do":"restart"} {"do":"close"} {"do":"open","label"} {"do":"send","channel","text"}
  *      {"do":"route"}
@@ -21,6 +22,7 @@
 #include <fairlead/peer.h>
 
 #define LINE_MAX_BYTES 131072
+#define SERVERS_MAX 8
 
 static struct fl_identity *identity;
 static struct fl_peer *peer;
@@ -80,21 +82,37 @@ static void say_route(void)
 	static struct fl_route r;
 
 	fl_peer_route(peer, &r);
-	say(json_pack("{s:s,s:b,s:s,s:s,s:s,s:s,s:s,s:i}", "event", "route-report", "tcp",
-		      (int)r.pair.tcp, "method",
+	say(json_pack("{s:s,s:s,s:b,s:s,s:s,s:s,s:s,s:s,s:i}", "event", "route-report", "relay",
+		      r.relay_transport, "tcp", (int)r.pair.tcp, "method",
 		      fl_route_method_name(r.method), "reason", r.reason, "local",
 		      r.pair.local.address, "remote", r.pair.remote.address, "remoteType",
 		      fl_candidate_type_name(r.pair.remote.type), "tried", (int)r.n_tried));
 }
 
+static size_t take_servers(json_t *list, struct fl_ice_server servers[SERVERS_MAX])
+{
+	size_t n = 0, i;
+	json_t *s;
+
+	json_array_foreach(list, i, s) if (n < SERVERS_MAX) servers[n++] = (struct fl_ice_server){
+		.url = json_string_value(json_object_get(s, "url")),
+		.username = json_string_value(json_object_get(s, "username")),
+		.credential = json_string_value(json_object_get(s, "credential")),
+	};
+	return n;
+}
+
 static int fresh(json_t *o)
 {
+	struct fl_ice_server servers[SERVERS_MAX];
 	static const enum fl_video_codec codecs[] = { FL_VIDEO_H264, FL_VIDEO_VP8 };
 	struct fl_peer_config config = { .identity = identity,
 					 .loopback = json_is_true(json_object_get(o, "loopback")),
 					 .video_codecs = codecs,
 					 .n_video_codecs = 2 };
 
+	config.n_ice_servers = take_servers(json_object_get(o, "iceServers"), servers);
+	config.ice_servers = servers;
 	fl_peer_destroy(peer);
 	peer = NULL;
 	began = usec_monotonic();

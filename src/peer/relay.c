@@ -1,0 +1,396 @@
+/*
+ * Relayed candidates: an allocation at each TURN server that the configuration names, over each
+ * transport it names, asked for at once and side by side. The core sees a relayed address like any
+ * other local one; what it sends from there goes through the allocation here.
+ *
+ * Allocations that are not in use end when another route has carried the session for a while. They
+ * are asked for again when that route falls silent.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/ct.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "peer/driver.h"
+
+#define KEEP_US (15 * USEC_PER_SEC) /* after another route took over */
+
+static void pump(struct driver_relay *r);
+static void try_next(struct driver_relay *r);
+
+/* Below the addresses of this machine, and the faster transport first. */
+static uint8_t preference(enum turn_transport t)
+{
+	switch (t) {
+	case TURN_UDP:
+		return 200;
+	case TURN_TCP:
+		return 150;
+	case TURN_TLS:
+	case TURN_DTLS:
+		return 100;
+	case TURN_WSS:
+	case TURN_TRANSPORTS:
+		return 50;
+	}
+	return 0;
+}
+
+static bool uses(const struct driver_relay *r, const struct addr *local)
+{
+	return addr_equal(local, &r->relayed[0]) || addr_equal(local, &r->relayed[1]);
+}
+
+static void gathered(struct driver_relay *r)
+{
+	if (!r->gathering)
+		return;
+	r->gathering = false;
+	driver_gathered(r->peer);
+}
+
+static void drop_addresses(struct driver_relay *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(r->relayed); i++) {
+		if (r->relayed[i].family != ADDR_NONE)
+			peer_remove_local(r->peer->core, usec_monotonic(), &r->relayed[i],
+					  DGRAM_UDP);
+		r->relayed[i] = (struct addr){ 0 };
+	}
+}
+
+/* The link and what was on it; the server's name and addresses stay. */
+static void end_link(struct driver_relay *r)
+{
+	loop_timer_stop(&r->timer);
+	drop_addresses(r);
+	turn_client_destroy(r->client);
+	r->client = NULL;
+	relay_link_destroy(r->link);
+	r->link = NULL;
+}
+
+static void allocated(struct driver_relay *r, const struct turn_client_event *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(r->relayed); i++) {
+		struct peer_local local = { .ice = { .type = ICE_RELAY,
+						     .addr = e->relayed[i],
+						     .related = e->mapped,
+						     .preference = preference(r->url.transport) } };
+
+		if (e->relayed[i].family == ADDR_NONE)
+			continue;
+		if (peer_add_local(r->peer->core, usec_monotonic(), &local) == 0)
+			r->relayed[i] = e->relayed[i];
+	}
+	gathered(r);
+}
+
+/* False: the client is gone. */
+static bool take_event(struct driver_relay *r, const struct turn_client_event *e)
+{
+	switch (e->type) {
+	case TURN_CLIENT_ALLOCATED:
+		allocated(r, e);
+		return true;
+	case TURN_CLIENT_FAILED:
+		r->error = e->failure.code ? e->failure.code : -ETIMEDOUT;
+		text_copy(r->why, sizeof(r->why), e->failure.reason);
+		try_next(r);
+		return false;
+	case TURN_CLIENT_REDIRECTED:
+	case TURN_CLIENT_CLOSED:
+		try_next(r);
+		return false;
+	case TURN_CLIENT_CHANGED:
+	case TURN_CLIENT_ICMP:
+	case TURN_CLIENT_MOVED:
+	case TURN_CLIENT_CREDENTIALS:
+		return true;
+	}
+	return true;
+}
+
+static void send_outputs(struct driver_relay *r)
+{
+	struct span message;
+
+	while (turn_client_next_output(r->client, &message))
+		relay_link_send(r->link, message, (struct span){ 0 }, 0);
+	(void)loop_timer_at(&r->timer, turn_client_deadline(r->client));
+}
+
+/* The client's outputs and events; r->client may be gone after it. */
+static void pump(struct driver_relay *r)
+{
+	struct turn_client_event e;
+
+	send_outputs(r);
+	while (r->client && turn_client_next_event(r->client, &e))
+		if (!take_event(r, &e))
+			return;
+	if (r->client)
+		(void)loop_timer_at(&r->timer, turn_client_deadline(r->client));
+}
+
+static void on_timer(void *arg)
+{
+	struct driver_relay *r = arg;
+
+	turn_client_timeout(r->client, usec_monotonic());
+	pump(r);
+	driver_flush(r->peer);
+}
+
+static void on_open(void *arg)
+{
+	struct driver_relay *r = arg;
+	struct turn_client_config config = {
+		.stream = turn_transport_is_stream(r->url.transport),
+		.v4 = true,
+		.v6 = true,
+		.mobility = true,
+		.server = r->addrs[r->next - 1],
+		.username = r->username,
+		.password = r->password,
+	};
+
+	r->client = turn_client_create(&config, rng_system());
+	if (!r->client || turn_client_start(r->client, usec_monotonic()) < 0) {
+		try_next(r);
+		return;
+	}
+	pump(r);
+}
+
+static void on_message(void *arg, struct span message)
+{
+	struct driver_relay *r = arg;
+	struct turn_client_data data;
+	usec_t now = usec_monotonic();
+
+	if (!r->client)
+		return;
+	if (turn_client_input(r->client, now, message, &data)) {
+		int family = data.peer.family == ADDR_V6;
+		struct dgram d = { r->relayed[family], data.peer, data.payload, DGRAM_UDP };
+
+		if (d.local.family != ADDR_NONE && peer_input(r->peer->core, now, &d) < 0)
+			return;
+	}
+	pump(r);
+	driver_flush_later(r->peer);
+}
+
+static void on_close(void *arg, int err)
+{
+	struct driver_relay *r = arg;
+
+	r->error = err;
+	try_next(r);
+	driver_flush(r->peer);
+}
+
+static const struct relay_link_handler link_handler = {
+	.on_open = on_open,
+	.on_message = on_message,
+	.on_close = on_close,
+};
+
+/* The next address of the server; when there is none, this relay is not to be had. */
+static void try_next(struct driver_relay *r)
+{
+	end_link(r);
+	while (r->next < r->n_addrs) {
+		int err = relay_link_create(r->peer->loop, &r->url, &r->addrs[r->next++],
+					    &link_handler, r, &r->link);
+		if (err == 0)
+			return;
+		r->error = err;
+	}
+	gathered(r);
+}
+
+static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
+{
+	struct driver_relay *r = arg;
+
+	r->resolve = NULL;
+	r->n_addrs = FL_MIN(n, ARRAY_LEN(r->addrs));
+	memcpy(r->addrs, addrs, r->n_addrs * sizeof(*addrs));
+	if (err < 0) {
+		r->error = err;
+		text_copy(r->why, sizeof(r->why), why);
+	}
+	try_next(r);
+	driver_flush(r->peer);
+}
+
+static void start(struct driver_relay *r)
+{
+	r->gathering = true;
+	r->peer->n_gathering++;
+	r->next = r->n_addrs = 0;
+	r->error = resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r,
+				 &r->resolve);
+	if (r->error < 0)
+		gathered(r);
+}
+
+static void stop(struct driver_relay *r)
+{
+	resolve_cancel(r->resolve);
+	r->resolve = NULL;
+	if (r->client) { /* gives the allocation back; nobody waits for the answer */
+		turn_client_close(r->client, usec_monotonic());
+		send_outputs(r);
+		relay_link_flush(r->link);
+	}
+	r->next = r->n_addrs = 0;
+	end_link(r);
+}
+
+static bool in_use(const struct driver_relay *r)
+{
+	return r->link || r->resolve;
+}
+
+/* Another route has carried the session for a while: what it does not use can go. */
+static void on_release(void *arg)
+{
+	struct fl_peer *p = arg;
+	struct ice_path path;
+
+	peer_path(p->core, &path);
+	if (path.level != ICE_PATH_SELECTED)
+		return;
+	for (size_t i = 0; i < p->n_relays; i++) {
+		struct driver_relay *r = &p->relays[i];
+		bool carries = uses(r, &path.local);
+
+		if (in_use(r) && !carries && path.remote_type != ICE_RELAY)
+			stop(r);
+	}
+	driver_flush(p);
+}
+
+/* A channel for the pair that carries data. */
+static void bind_path(struct fl_peer *p)
+{
+	struct ice_path path;
+
+	peer_path(p->core, &path);
+	if (path.level < ICE_PATH_VALID || path.local_type != ICE_RELAY)
+		return;
+	for (size_t i = 0; i < p->n_relays; i++) {
+		struct driver_relay *r = &p->relays[i];
+
+		if (r->client && uses(r, &path.local) &&
+		    turn_client_bind(r->client, usec_monotonic(), &path.remote) == 0)
+			pump(r);
+	}
+}
+
+void driver_relays_event(struct fl_peer *p, const struct fl_event *event)
+{
+	if (event->type == FL_EVENT_ROUTE && p->n_relays) {
+		bind_path(p);
+		(void)loop_timer_after(&p->relays_timer, KEEP_US);
+	}
+	if (event->type != FL_EVENT_DISCONNECTED)
+		return;
+	for (size_t i = 0; i < p->n_relays; i++)
+		if (!in_use(&p->relays[i]))
+			start(&p->relays[i]);
+}
+
+void driver_relays_flush(struct fl_peer *p)
+{
+	for (size_t i = 0; i < p->n_relays; i++)
+		if (p->relays[i].link)
+			relay_link_flush(p->relays[i].link);
+}
+
+void driver_relays_moved(struct fl_peer *p)
+{
+	for (size_t i = 0; i < p->n_relays; i++) {
+		struct driver_relay *r = &p->relays[i];
+
+		if (r->client && r->url.transport == TURN_UDP &&
+		    turn_client_moved(r->client, usec_monotonic()) == 0)
+			pump(r);
+	}
+}
+
+bool driver_relay_send(struct fl_peer *p, const struct dgram *d)
+{
+	for (size_t i = 0; i < p->n_relays; i++) {
+		struct driver_relay *r = &p->relays[i];
+		struct turn_client_wrap w;
+
+		if (!r->client || !uses(r, &d->local))
+			continue;
+		if (turn_client_wrap(r->client, usec_monotonic(), &d->remote, d->data.len, &w) < 0)
+			return true; /* refused or full: lost */
+		send_outputs(r);     /* the request for the permission goes first */
+		if (r->link)
+			relay_link_send(r->link, span_of(w.head, w.head_len), d->data, w.pad);
+		return true;
+	}
+	return false;
+}
+
+static const struct driver_relay *carrier(const struct fl_peer *p)
+{
+	struct ice_path path;
+
+	peer_path(p->core, &path);
+	for (size_t i = 0; i < p->n_relays; i++)
+		if (path.local_type == ICE_RELAY && uses(&p->relays[i], &path.local))
+			return &p->relays[i];
+	return NULL;
+}
+
+void driver_relays_describe(const struct fl_peer *p, struct fl_route *route)
+{
+	const struct driver_relay *r = route->method == FL_ROUTE_RELAYED ? carrier(p) : NULL;
+
+	if (!r)
+		return;
+	text_copy(route->relay_transport, sizeof(route->relay_transport),
+		  turn_transport_name(r->url.transport));
+}
+
+int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
+		      const struct fl_ice_server *server)
+{
+	struct driver_relay *r = &p->relays[p->n_relays];
+
+	if (p->n_relays == DRIVER_RELAYS_MAX)
+		return FL_EQUOTA;
+	if (url->transport == TURN_DTLS)
+		return 0;
+	if (!server->username || !server->credential ||
+	    strlen(server->username) > DRIVER_CREDENTIAL_MAX ||
+	    strlen(server->credential) > DRIVER_CREDENTIAL_MAX)
+		return -EINVAL;
+	*r = (struct driver_relay){ .peer = p, .url = *url };
+	text_copy(r->username, sizeof(r->username), server->username);
+	text_copy(r->password, sizeof(r->password), server->credential);
+	loop_timer_init(p->loop, &r->timer, on_timer, r);
+	if (p->n_relays++ == 0)
+		loop_timer_init(p->loop, &p->relays_timer, on_release, p);
+	start(r);
+	return 0;
+}
+
+void driver_relays_finish(struct fl_peer *p)
+{
+	for (size_t i = 0; i < p->n_relays; i++) {
+		stop(&p->relays[i]);
+		ct_wipe(p->relays[i].password, sizeof(p->relays[i].password));
+	}
+	if (p->n_relays)
+		loop_timer_stop(&p->relays_timer);
+}

@@ -241,6 +241,13 @@ static void own_address(struct turn_peers *p, const struct addr *a)
 		p->own[p->n_own++] = n;
 }
 
+/* Where other clients of this relay are peers. */
+static void relayed_address(struct turn_peers *p, const struct addr *a)
+{
+	if (a->family != ADDR_NONE)
+		p->relayed[p->n_relayed++] = *a;
+}
+
 static int set_peers(struct settings *s)
 {
 	const struct settings_options *o = s->options;
@@ -260,7 +267,11 @@ static int set_peers(struct settings *s)
 	for (size_t i = 0; i < SETTINGS_RELAY_ADDRESSES_MAX; i++) {
 		own_address(p, &s->relay[i].told);
 		own_address(p, &s->relay[i].bound);
+		relayed_address(p, &s->relay[i].told);
+		relayed_address(p, &s->relay[i].bound);
 	}
+	p->relayed_first = s->port_first;
+	p->relayed_last = s->port_last;
 	for (int i = 0; i < n; i++)
 		own_address(p, &all[i].addr);
 	return 0;

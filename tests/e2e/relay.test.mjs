@@ -13,6 +13,7 @@ import { Child, until } from './rig.mjs';
 
 const BROWSER = process.env.FAIRLEAD_BROWSER ?? 'chromium';
 const HOST = '10.77.0.1';
+const RELAYED = '11.77.0.1'; // a public one, so that the two meet there without --allow-peer
 const NAME = 'relay.test';
 // Firefox refuses turns: without a name; Chromium waits for name servers, of which there are none here
 const TLS_HOST = BROWSER === 'firefox' ? NAME : HOST;
@@ -44,10 +45,11 @@ before(async () => {
 	folder = await mkdtemp(join(tmpdir(), 'fairlead-relay-'));
 	const spki = await makeCertificate();
 	await writeFile(join(folder, 'secret'), `${SECRET}\n`, { mode: 0o600 });
+	await run('ip', ['address', 'add', `${RELAYED}/32`, 'dev', 'lo']);
 	relay = new Child(join(process.env.FAIRLEAD_BUILD, 'fairlead-relay'), [
 		'--listen', `udp:${HOST}:3478`, '--listen', `tcp:${HOST}:3478`, '--listen', `tls:${HOST}:5349`,
 		'--cert', join(folder, 'cert.pem'), '--key', join(folder, 'key.pem'), '--secret-file', join(folder, 'secret'),
-		'--relay-address', HOST, '--allow-peer', `${HOST}/32`,
+		'--relay-address', RELAYED,
 	]);
 	await until('the relay', () => relay.errors.some((line) => line.includes(' ready ')));
 	browser = await launch(BROWSER, { trusted: spki, resolved: HOST });

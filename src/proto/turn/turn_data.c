@@ -64,7 +64,9 @@ static void handle_send(struct turn_server *s, usec_t now, const struct turn_flo
 	a = alloc_of(s, flow);
 	if (!a)
 		return;
-	if (a->protocol != TURN_PROTOCOL_UDP || !is_permitted(a, now, &v->peer)) {
+	/* the port is checked here, because permissions know none */
+	if (a->protocol != TURN_PROTOCOL_UDP || !is_permitted(a, now, &v->peer) ||
+	    turn_peers_check(s->config.peers, &v->peer, true) != TURN_PEER_ALLOWED) {
 		s->stats.no_permission++;
 		return;
 	}

@@ -388,6 +388,31 @@ static void test_send(void **state)
 	kit_stop(&k);
 }
 
+/* A permission for our own relayed address is for other clients, not for what else listens there.
+ */
+static void test_send_to_another_client(void **state)
+{
+	struct kit k;
+
+	kit_start(&k);
+	k.peers.own[0] = (struct turn_network){ .base = kit_addr("9.9.9.9:0"), .bits = 32 };
+	k.peers.n_own = 1;
+	k.peers.relayed[0] = kit_addr("9.9.9.9:0");
+	k.peers.n_relayed = 1;
+	k.peers.relayed_first = 49152;
+	k.peers.relayed_last = 65535;
+	kit_allocate(&k);
+	assert_int_equal(kit_permit(&k, "9.9.9.9:3478"), 0);
+	send_to(&k, "9.9.9.9:49152", span_str("hello"), false);
+	assert_int_equal(k.v.type, TURN_VERDICT_TO_PEER);
+	send_to(&k, "9.9.9.9:3478", span_str("hello"), false);
+	assert_int_equal(k.v.type, TURN_VERDICT_DROP);
+	assert_int_equal(turn_server_stats(k.s)->no_permission, 1);
+	assert_int_equal(kit_bind(&k, 0x4000, "9.9.9.9:3478"), 403);
+	assert_int_equal(kit_bind(&k, 0x4000, "9.9.9.9:49152"), 0);
+	kit_stop(&k);
+}
+
 static struct stun_msg whole_indication(const struct kit *k, uint8_t *buf, size_t cap)
 {
 	struct writer w = writer_of(buf, cap);
@@ -614,6 +639,7 @@ int main(void)
 		TEST(test_channels_are_bounded),
 		TEST(test_binding_events),
 		TEST(test_send),
+		TEST(test_send_to_another_client),
 		TEST(test_data),
 		TEST(test_icmp),
 		TEST(test_reload_forbids),

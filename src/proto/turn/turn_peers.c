@@ -70,6 +70,16 @@ static bool any_named(const struct turn_network *list, size_t n, const struct ad
 	return false;
 }
 
+static bool is_relayed(const struct turn_peers *p, const struct addr *peer, bool with_port)
+{
+	if (with_port && (peer->port < p->relayed_first || peer->port > p->relayed_last))
+		return false;
+	for (size_t i = 0; i < p->n_relayed; i++)
+		if (addr_ip_equal(&p->relayed[i], peer))
+			return true;
+	return false;
+}
+
 enum turn_peer_verdict turn_peers_check(const struct turn_peers *p, const struct addr *peer,
 					bool with_port)
 {
@@ -83,7 +93,8 @@ enum turn_peer_verdict turn_peers_check(const struct turn_peers *p, const struct
 		return TURN_PEER_DENIED;
 	if (named(p->allow, p->n_allow, peer))
 		return TURN_PEER_ALLOWED;
-	if (any_named(p->own, p->n_own, forms, n))
+	if (any_named(p->own, p->n_own, forms, n) &&
+	    !(is_relayed(p, peer, with_port) && addr_range(peer) == ADDR_PUBLIC))
 		return TURN_PEER_OWN;
 	if (addr_range(peer) != ADDR_PUBLIC)
 		return TURN_PEER_RANGE;

@@ -6,6 +6,11 @@
  * name the IPv6 forms of its addresses, a denied one does. A denied network is always refused.
  * Port 0 and IPv4-mapped addresses are refused in any case: no peer has one.
  *
+ * The relay's own relayed addresses are peers of their own kind: behind their ports are other
+ * clients, and two who have nothing but this relay must meet there. Where such an address is
+ * public, its relayed ports are allowed, and a permission for it, which knows no port; so whatever
+ * is sent by a permission alone is to be checked with its port.
+ *
  * Immutable once filled, so threads may share it.
  */
 #pragma once
@@ -14,6 +19,7 @@
 #include "base/util.h"
 
 #define TURN_PEERS_NETWORKS_MAX 256 /* of each list */
+#define TURN_PEERS_RELAYED_MAX 4    /* of each family as told and as bound */
 
 struct turn_network {
 	struct addr base;
@@ -24,6 +30,9 @@ struct turn_peers {
 	struct turn_network allow[TURN_PEERS_NETWORKS_MAX], deny[TURN_PEERS_NETWORKS_MAX],
 		own[TURN_PEERS_NETWORKS_MAX]; /* own: listeners', relayed and interface addresses */
 	size_t n_allow, n_deny, n_own;
+	struct addr relayed[TURN_PEERS_RELAYED_MAX]; /* own, with relayed ports */
+	size_t n_relayed;
+	uint16_t relayed_first, relayed_last;
 };
 
 enum turn_peer_verdict {

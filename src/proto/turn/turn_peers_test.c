@@ -150,6 +150,55 @@ static void test_own_in_every_form(void **state)
 		       forms[f].mapped ? TURN_PEER_FORM : TURN_PEER_OWN);
 }
 
+static void expect_at(const struct turn_peers *p, const char *ip, uint16_t port,
+		      enum turn_peer_verdict want)
+{
+	struct addr a = at(ip);
+
+	a.port = port;
+	assert_int_equal(turn_peers_check(p, &a, true), want);
+}
+
+/* Two clients of this relay meet at their relayed addresses, and reach nothing else of it. */
+static void test_relayed(void **state)
+{
+	static struct turn_peers p;
+	struct addr a;
+	char text[ADDR_TEXT_MAX];
+
+	add(p.own, &p.n_own, "8.8.8.8");
+	add(p.own, &p.n_own, "8.8.4.4");
+	add(p.own, &p.n_own, "2a00::1");
+	add(p.own, &p.n_own, "10.0.0.5");
+	p.relayed[p.n_relayed++] = at("8.8.8.8");
+	p.relayed[p.n_relayed++] = at("2a00::1");
+	p.relayed[p.n_relayed++] = at("10.0.0.5");
+	p.relayed_first = 49152;
+	p.relayed_last = 49999;
+	for (size_t i = 0; i < 2; i++) {
+		const char *ip = i ? "2a00::1" : "8.8.8.8";
+
+		a = at(ip);
+		assert_int_equal(turn_peers_check(&p, &a, false), TURN_PEER_ALLOWED);
+		expect_at(&p, ip, 49152, TURN_PEER_ALLOWED);
+		expect_at(&p, ip, 49999, TURN_PEER_ALLOWED);
+		expect_at(&p, ip, 49151, TURN_PEER_OWN);
+		expect_at(&p, ip, 50000, TURN_PEER_OWN);
+		expect_at(&p, ip, 3478, TURN_PEER_OWN);
+		expect_at(&p, ip, 0, TURN_PEER_FORM);
+	}
+	/* not the other own address, not one that is private, not by another form */
+	expect_at(&p, "8.8.4.4", 49152, TURN_PEER_OWN);
+	expect_at(&p, "10.0.0.5", 49152, TURN_PEER_OWN);
+	a = at("10.0.0.5");
+	assert_int_equal(turn_peers_check(&p, &a, false), TURN_PEER_OWN);
+	for (size_t f = 0; f < ARRAY_LEN(forms); f++)
+		expect_at(&p, form_of(f, "8.8.8.8", text), 49152,
+			  forms[f].mapped ? TURN_PEER_FORM : TURN_PEER_OWN);
+	add(p.deny, &p.n_deny, "8.8.8.8");
+	expect_at(&p, "8.8.8.8", 49152, TURN_PEER_DENIED);
+}
+
 static void test_denied_in_every_form(void **state)
 {
 	static struct turn_peers p;
@@ -299,6 +348,7 @@ int main(void)
 		TEST(test_ranges),
 		TEST(test_ranges_in_every_form),
 		TEST(test_own_in_every_form),
+		TEST(test_relayed),
 		TEST(test_denied_in_every_form),
 		TEST(test_allowed),
 		TEST(test_deny_wins),

@@ -13,7 +13,7 @@ static bool while_on(struct gro *g, unsigned reads, unsigned coalesced)
 	if (g->vain < GRO_TRIAL)
 		return false;
 	g->patience = (uint8_t)FL_MIN(g->patience + 1, GRO_PATIENCE_MAX);
-	g->on = false;
+	g->off = true;
 	g->vain = 0;
 	g->evidence = 0;
 	return true;
@@ -23,7 +23,7 @@ bool gro_batch(struct gro *g, unsigned reads, unsigned coalesced, unsigned follo
 {
 	unsigned singles = reads - FL_MIN(reads, followers);
 
-	if (g->on)
+	if (!g->off)
 		return while_on(g, reads, coalesced);
 	if (followers > singles)
 		g->evidence = (uint16_t)FL_MIN(g->evidence + followers - singles, UINT16_MAX);
@@ -31,7 +31,7 @@ bool gro_batch(struct gro *g, unsigned reads, unsigned coalesced, unsigned follo
 		g->evidence = 0;
 	if (g->evidence < (GRO_EVIDENCE << g->patience))
 		return false;
-	g->on = true;
+	g->off = false;
 	g->vain = 0;
 	g->evidence = 0;
 	return true;

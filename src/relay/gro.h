@@ -1,9 +1,9 @@
 /*
  * Whether a socket shall have the kernel coalesce what arrives (UDP_GRO). Coalesced reads make
  * bursts of one flow about three times cheaper, but where nothing comes in bursts the kernel looks
- * for them in vain. So it is chosen by what the batches show: runs of one sender switch it on,
- * batches without a coalesced read switch it off again, and each vain attempt makes the next one
- * wait longer. Pure.
+ * for them in vain. So it is chosen by what the batches show. Sockets begin with it, because with
+ * many of them each would have to learn it anew; batches without a coalesced read switch it off,
+ * runs of one sender on again, and each vain attempt makes the next one wait longer. Pure.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #define GRO_PATIENCE_MAX 8 /* doublings of the evidence asked for after vain attempts */
 
 struct gro {
-	bool on;
+	bool off; /* so that a zeroed one is on */
 	uint8_t patience;
 	uint16_t evidence, vain;
 };

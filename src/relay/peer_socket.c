@@ -18,6 +18,7 @@ static int set_int(int fd, int level, int name, int value)
 
 void peer_socket_options(int fd, bool v6)
 {
+	set_int(fd, SOL_UDP, UDP_GRO, 1); /* see gro.h */
 	if (v6) {
 		set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 		set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
@@ -288,7 +289,7 @@ static void take_slots(struct peer_socket *s, unsigned first)
 		first = run.end;
 	}
 	if (gro_batch(&s->gro, reads, coalesced, followers))
-		(void)set_int(s->fd, SOL_UDP, UDP_GRO, s->gro.on);
+		(void)set_int(s->fd, SOL_UDP, UDP_GRO, !s->gro.off);
 }
 
 static void read_batch(struct peer_socket *s)

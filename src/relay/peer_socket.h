@@ -14,15 +14,16 @@
 #include "relay/gro.h"
 #include "relay/worker.h"
 
-struct peer_socket {
+struct peer_socket { /* what each packet needs comes first, in one line of the cache */
 	struct relayed *owner;
 	struct peer_socket *next_queued; /* what the present batch has for it: see udp_path.h */
-	struct loop_watch watch;
+	int fd;				 /* -1: no such family */
+	uint16_t first, last;		 /* of the queued, 0: none */
 	struct gro gro;
-	uint16_t first, last;	 /* of the queued, 0: none */
-	uint8_t want;		 /* datagrams that the next read asks for */
-	bool v6, fragments_kept; /* IP_MTU_DISCOVER was set for a DONT-FRAGMENT */
-	int fd;			 /* -1: no such family */
+	uint8_t want; /* datagrams that the next read asks for */
+	bool v6;
+	bool fragments_kept; /* IP_MTU_DISCOVER was set for a DONT-FRAGMENT */
+	struct loop_watch watch;
 };
 
 struct peer_sockets {

@@ -256,7 +256,7 @@ static void read_batch(struct udp_front *f)
 	peer_path_flush(f->worker);
 	area_clear(a);
 	if (n > 0 && gro_batch(&f->gro, (unsigned)n, coalesced, followers))
-		(void)set_int(f->fd, SOL_UDP, UDP_GRO, f->gro.on);
+		(void)set_int(f->fd, SOL_UDP, UDP_GRO, !f->gro.off);
 }
 
 static void on_ready(void *arg, uint32_t events)
@@ -267,8 +267,9 @@ static void on_ready(void *arg, uint32_t events)
 
 /* ---- life ---- */
 
-static void set_buffers(int fd)
+static void set_options(int fd)
 {
+	set_int(fd, SOL_UDP, UDP_GRO, 1); /* see gro.h */
 	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES) < 0)
 		set_int(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
 	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES) < 0)
@@ -331,7 +332,7 @@ int udp_front_create(struct worker *w, const struct addr *at, int fd, struct udp
 	if (err == 0)
 		err = look_at_socket(f);
 	if (err == 0) {
-		set_buffers(f->fd);
+		set_options(f->fd);
 		err = loop_watch_start(w->loop, &f->watch, f->fd, EPOLLIN, on_ready, f);
 	}
 	if (err < 0) {

@@ -26,18 +26,18 @@ struct udp_path;
 struct worker;
 
 /* The driver's side of an allocation: turn_alloc_data(). */
-struct relayed {
+struct relayed { /* what each packet needs comes first, in one line of the cache */
 	struct worker *worker;
 	struct turn_alloc *alloc;
-	struct link link;
 	struct quota_user *quota;
 	struct peer_sockets *udp; /* NULL for a TCP allocation */
-	struct tcp_relay *tcp;	  /* NULL for a UDP allocation */
-	union sock_name client;	  /* link's client, for UDP */
-	uint16_t ports[2];	  /* taken: [0] IPv4, [1] IPv6; 0: none */
-	bool counted;		  /* by relay_count() */
-	struct list node;	  /* of the worker */
-	struct list offloaded;	  /* offload.c's own */
+	struct link link;
+	union sock_name client; /* link's client, for UDP */
+	struct tcp_relay *tcp;	/* NULL for a UDP allocation */
+	uint16_t ports[2];	/* taken: [0] IPv4, [1] IPv6; 0: none */
+	bool counted;		/* by relay_count() */
+	struct list node;	/* of the worker */
+	struct list offloaded;	/* offload.c's own */
 };
 
 struct worker {

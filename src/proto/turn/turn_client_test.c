@@ -861,6 +861,25 @@ static void test_channel_refused(void **state)
 	rig_finish(&r);
 }
 
+static void test_channel_number_after_unproved_error(void **state)
+{
+	struct rig r;
+	uint16_t first, second;
+
+	rig_init(&r);
+	allocate(&r);
+	permit(&r, &peer_a);
+	assert_int_equal(turn_client_bind(r.c, r.now, &peer_a), 0);
+	expect_proved(&r, TURN_CHANNEL_BIND);
+	assert_true(turn_get_channel(&r.m, &first));
+	answer_error(&r, STUN_BAD_REQUEST, false);
+	to_deadline(&r); /* checks that the deadline moves on */
+	expect_proved(&r, TURN_CHANNEL_BIND);
+	assert_true(turn_get_channel(&r.m, &second));
+	assert_int_not_equal(first, second);
+	rig_finish(&r);
+}
+
 static void test_limits(void **state)
 {
 	struct turn_client_wrap w;
@@ -1191,6 +1210,30 @@ static void test_close_while_moving(void **state)
 	rig_finish(&r);
 }
 
+/* No answer will come that lets it move: nothing is waited for. */
+static void test_close_while_moving_is_refused(void **state)
+{
+	struct rig r;
+
+	for (int late = 0; late < 2; late++) {
+		rig_with(&r, &mobile);
+		r.ticket = true;
+		allocate(&r);
+		assert_int_equal(turn_client_moved(r.c, r.now), 0);
+		expect_proved(&r, TURN_REFRESH);
+		if (late)
+			turn_client_close(r.c, r.now);
+		challenge(&r, STUN_UNAUTHENTICATED);
+		if (!late) {
+			expect_event(&r, TURN_CLIENT_CREDENTIALS);
+			turn_client_close(r.c, r.now);
+		}
+		expect_closed(&r);
+		assert_int_equal(r.e.failure.code, STUN_UNAUTHENTICATED);
+		rig_finish(&r);
+	}
+}
+
 static void test_step_names(void **state)
 {
 	for (int i = 0; i <= TURN_CLIENT_STEP_CLOSE; i++)
@@ -1236,6 +1279,8 @@ int main(void)
 		TEST(test_close),
 		TEST(test_close_without_answer),
 		TEST(test_close_while_moving),
+		TEST(test_close_while_moving_is_refused),
+		TEST(test_channel_number_after_unproved_error),
 		TEST(test_step_names),
 	};
 

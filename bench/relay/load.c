@@ -181,21 +181,23 @@ int main(int argc, char **argv)
 	struct flows f = { 0 };
 	struct opt_error error;
 	struct addr server;
-	int first;
-	bool ok, held;
+	int first, status = 2;
+	bool held;
 
 	if (opt_defaults(options, &o) < 0 ||
 	    opt_parse_args(options, &o, argc, argv, false, &first, &error) < 0) {
 		fprintf(stderr, "%s: %s\n", program.name, error.text);
-		return 2;
+		goto out;
 	}
-	if (opt_is_asked(&o.asked))
-		return opt_print_asked(&program, &o.asked, stdout) ? 0 : 1;
+	if (opt_is_asked(&o.asked)) {
+		status = opt_print_asked(&program, &o.asked, stdout) ? 0 : 1;
+		goto out;
+	}
 	held = first + 1 == argc && strcmp(argv[first], "hold") == 0;
 	if (addr_parse(o.server, &server) < 0 || server.family != ADDR_V4 || first + 1 != argc ||
 	    (!held && strcmp(argv[first], "traffic") != 0)) {
 		fprintf(stderr, "usage: %s (the server has an IPv4 address)\n", program.usage);
-		return 2;
+		goto out;
 	}
 	f.server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(server.port) };
 	memcpy(&f.server.sin_addr, server.ip, sizeof(f.server.sin_addr));
@@ -206,8 +208,9 @@ int main(int argc, char **argv)
 	f.per_second = (unsigned)o.per_second;
 	pin(o.cpu);
 	flows_open(&f);
-	ok = held ? hold(&f, &o) : traffic(&f, &o);
+	status = (held ? hold(&f, &o) : traffic(&f, &o)) ? 0 : 1;
 	free(f.flow);
+out:
 	opt_finish(options, &o);
-	return ok ? 0 : 1;
+	return status;
 }

@@ -18,10 +18,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct asked {
-	uint16_t method;
-	uint8_t tid[STUN_TID_LEN];
-	struct turn_credential credential;
-	bool proved;
+	uint8_t bytes[TURN_CLIENT_MESSAGE_MAX];
+	size_t len;
 };
 
 struct run {
@@ -59,17 +57,13 @@ static void drain(struct run *r)
 {
 	struct turn_client_event e;
 	struct span message;
-	struct stun_msg m;
 
 	while (turn_client_next_output(r->c, &message)) {
 		struct asked *a = &r->asked[r->n_asked++ % ASKED_MAX];
 
-		check(stun_parse(message, &m) == 0 && m.class == STUN_REQUEST);
-		a->method = m.method;
-		memcpy(a->tid, m.tid, sizeof(a->tid));
-		a->proved = stun_find(&m, STUN_NONCE) &&
-			    turn_auth_check(auth_of(stun_find(&m, STUN_USERHASH)), &m, &client_addr,
-					    UNIX_S, &a->credential) == 0;
+		check(message.len <= sizeof(a->bytes));
+		memcpy(a->bytes, message.ptr, message.len);
+		a->len = message.len;
 	}
 	while (turn_client_next_event(r->c, &e)) {
 		check(!r->over);
@@ -150,13 +144,16 @@ static void answer(struct run *r, uint8_t what, struct reader *s)
 	static const uint16_t codes[] = { 300, 400, 403, 405, 437, 440, 441, 443, 486, 500, 508 };
 	uint8_t which = reader_u8(s), flags = reader_u8(s), buf[1024];
 	const struct asked *a = &r->asked[(r->n_asked - 1u - which % ASKED_MAX) % ASKED_MAX];
+	struct turn_credential credential;
+	struct stun_msg m;
 	struct stun_out o;
 
 	if (which % ASKED_MAX >= r->n_asked)
 		return;
-	stun_begin(&o, buf, sizeof(buf), what >= 2 ? STUN_ERROR : STUN_SUCCESS, a->method, a->tid);
+	check(stun_parse(span_of(a->bytes, a->len), &m) == 0 && m.class == STUN_REQUEST);
+	stun_begin(&o, buf, sizeof(buf), what >= 2 ? STUN_ERROR : STUN_SUCCESS, m.method, m.tid);
 	if (what == 0)
-		put_usual(&o, a->method, flags);
+		put_usual(&o, m.method, flags);
 	else if (what == 2)
 		stun_put_error(&o, codes[flags % ARRAY_LEN(codes)], "no");
 	else if (what == 3)
@@ -164,8 +161,10 @@ static void answer(struct run *r, uint8_t what, struct reader *s)
 	if (what == 3)
 		turn_auth_challenge(auth_of(flags & 1), &o, &client_addr, UNIX_S);
 	put_attributes(&o, s);
-	if (a->proved && what != 3 && !(which & 0x80))
-		turn_auth_seal(&o, &a->credential);
+	if (what != 3 && !(which & 0x80) && stun_find(&m, STUN_NONCE) &&
+	    turn_auth_check(auth_of(stun_find(&m, STUN_USERHASH)), &m, &client_addr, UNIX_S,
+			    &credential) == 0)
+		turn_auth_seal(&o, &credential);
 	input(r, buf, stun_end(&o));
 }
 

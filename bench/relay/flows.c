@@ -37,7 +37,7 @@ static int open_socket(uint16_t port)
 
 void flows_open(struct flows *f)
 {
-	struct sockaddr_in at;
+	struct sockaddr_in at = { 0 };
 	socklen_t len = sizeof(at);
 
 	/* a new port each time: a server may remember the last run's clients */

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 uint64_t process_cpu_ns(pid_t pid)
 {
@@ -16,7 +17,7 @@ uint64_t process_cpu_ns(pid_t pid)
 	if (!tasks)
 		return 0;
 	while ((e = readdir(tasks))) {
-		unsigned long long ns = 0;
+		char line[128];
 		FILE *f;
 
 		if (e->d_name[0] == '.')
@@ -25,8 +26,8 @@ uint64_t process_cpu_ns(pid_t pid)
 		f = fopen(path, "re");
 		if (!f)
 			continue;
-		if (fscanf(f, "%llu", &ns) == 1)
-			sum += ns;
+		if (fgets(line, sizeof(line), f))
+			sum += strtoull(line, NULL, 10); /* the first of three numbers */
 		fclose(f);
 	}
 	closedir(tasks);
@@ -36,16 +37,16 @@ uint64_t process_cpu_ns(pid_t pid)
 uint64_t process_resident_bytes(pid_t pid)
 {
 	char path[64], line[256];
-	unsigned long long kib = 0;
+	uint64_t kib = 0;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
 	f = fopen(path, "re");
 	if (!f)
 		return 0;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "Rss: %llu", &kib) == 1)
-			break;
+	while (!kib && fgets(line, sizeof(line), f))
+		if (strncmp(line, "Rss:", 4) == 0)
+			kib = strtoull(line + 4, NULL, 10);
 	fclose(f);
 	return kib * 1024;
 }

@@ -279,9 +279,9 @@ static void finish(struct traffic *t)
 	if (!t->n_latency)
 		return;
 	qsort(t->latency_ns, t->n_latency, sizeof(*t->latency_ns), compare_u32);
-	r->p50_us = t->latency_ns[t->n_latency / 2] / 1e3;
-	r->p95_us = t->latency_ns[t->n_latency * 95 / 100] / 1e3;
-	r->p99_us = t->latency_ns[t->n_latency * 99 / 100] / 1e3;
+	r->p50_us = (double)t->latency_ns[t->n_latency / 2] / 1e3;
+	r->p95_us = (double)t->latency_ns[t->n_latency * 95 / 100] / 1e3;
+	r->p99_us = (double)t->latency_ns[t->n_latency * 99 / 100] / 1e3;
 }
 
 static void run(struct traffic *t)

@@ -18,9 +18,10 @@
 #define SHA256_LEN 32
 #define EXPIRY_DIGITS_MAX 18 /* fits an int64_t */
 
-/* Security features (§18.1), bit 0 is the most significant of three bytes. */
-#define FEATURE_PASSWORD_ALGORITHMS 0x800000
-#define FEATURE_USERNAME_ANONYMITY 0x400000
+/* Security features (§18.1). Bit 0 is the rightmost of the 24 (erratum 6290, and the nonce of the
+ * vector in §B.1); the RFC's own text has it leftmost. */
+#define FEATURE_PASSWORD_ALGORITHMS 0x000001
+#define FEATURE_USERNAME_ANONYMITY 0x000002
 
 /*
  * The cookie's 13 characters, then 15 of base64url that carry two bytes of time,

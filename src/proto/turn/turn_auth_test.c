@@ -461,10 +461,10 @@ static void test_cookie(void **state)
 	struct ctx c;
 
 	setup(&c, true, false);
-	assert_memory_equal(c.nonce, "obMatJos2wAAA", 13);
+	assert_memory_equal(c.nonce, "obMatJos2AAAD", 13);
 	turn_auth_destroy(c.auth);
 	setup(&c, true, true);
-	assert_memory_equal(c.nonce, "obMatJos2gAAA", 13);
+	assert_memory_equal(c.nonce, "obMatJos2AAAB", 13);
 	turn_auth_destroy(c.auth);
 }
 

@@ -12,11 +12,12 @@
 #define ALGORITHM_SHA256 2
 #define SHA256_LEN 32
 
-/* The nonce cookie and its security features (§9.2, §18.1). */
+/* The nonce cookie and its security features (§9.2, §18.1; bit 0 is the rightmost: erratum 6290).
+ */
 #define COOKIE "obMatJos2"
 #define COOKIE_LEN 13
-#define FEATURE_PASSWORD_ALGORITHMS 0x80 /* of the first of three bytes */
-#define FEATURE_USERNAME_ANONYMITY 0x40
+#define FEATURE_PASSWORD_ALGORITHMS 0x01 /* of the last of three bytes */
+#define FEATURE_USERNAME_ANONYMITY 0x02
 
 static bool derive(struct credentials *k)
 {
@@ -100,7 +101,7 @@ bool credentials_prove(const struct credentials *k, const struct stun_msg *m)
 				 proves(k, span_of(k->old_key, k->old_key_len), m));
 }
 
-/* The first byte of the features that the nonce tells, 0 when it is no such nonce. */
+/* The last byte of the features that the nonce tells, 0 when it is no such nonce. */
 static uint8_t nonce_features(struct span nonce)
 {
 	struct reader r = reader_of(nonce);
@@ -110,7 +111,7 @@ static uint8_t nonce_features(struct span nonce)
 	    text_b64_decode(reader_bytes(&r, COOKIE_LEN - (sizeof(COOKIE) - 1)), features,
 			    sizeof(features)) != (int)sizeof(features))
 		return 0;
-	return features[0];
+	return features[2];
 }
 
 /* The first algorithm of the list that we know (§9.2.5). False: none, or no list. */

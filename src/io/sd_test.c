@@ -70,7 +70,7 @@ static void test_sockets(void **state)
 	static struct sd_sockets s;
 	struct addr udp;
 	char why[256];
-	int saved[2] = { dup(3), dup(4) }, fd;
+	int saved[2] = { fcntl(3, F_DUPFD_CLOEXEC, 10), fcntl(4, F_DUPFD_CLOEXEC, 10) }, fd;
 
 	hand_over(AF_INET, SOCK_DGRAM, 3);
 	hand_over(AF_INET, SOCK_STREAM, 4);

@@ -70,7 +70,6 @@ static void tell_failure(struct control *c, const char *event, struct opt_error 
 	char *save = NULL;
 
 	c->facts.reload_failures++;
-	c->facts.reload_failed = true;
 	for (char *line = strtok_r(error->text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save))
 		log_error("config-error", "why=\"%s\"", line);
@@ -94,6 +93,7 @@ static void reload(struct control *c)
 	if (settings_reread(c->settings, c->config->argc, c->config->argv, &next, frozen,
 			    sizeof(frozen), &error) < 0) {
 		tell_failure(c, "reload-failed", &error);
+		c->facts.reload_failed = true;
 	} else {
 		see_certificate(c, next);
 		take_settings(c, next);
@@ -126,6 +126,7 @@ static void on_look(void *arg)
 		return;
 	}
 	take_settings(c, next);
+	c->facts.reloads++;
 	log_info("certificate-loaded", "file=%s", next->cert_file);
 }
 

@@ -22,8 +22,8 @@ struct metrics_facts {
 	int64_t started_s;	     /* Unix time */
 	int64_t certificate_until_s; /* 0: there is none */
 	bool draining;
-	uint64_t reloads, reload_failures;
-	bool reload_failed; /* the last one */
+	uint64_t reloads, reload_failures; /* of the config, or of the certificate alone */
+	bool reload_failed;		   /* the last one of the config */
 };
 
 struct metrics;

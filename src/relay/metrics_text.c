@@ -200,7 +200,8 @@ static void facts_text(struct out *o, const struct metrics_facts *f, unsigned wo
 	one(o, "start_time_seconds", "gauge", "Unix time of the start.", (uint64_t)f->started_s);
 	one(o, "workers", "gauge", "Worker threads.", workers);
 	one(o, "draining", "gauge", "1 while no new allocations are taken.", f->draining);
-	head(o, "reloads_total", "counter", "Times that the configuration was read again.");
+	head(o, "reloads_total", "counter",
+	     "Times that the configuration, or a changed certificate, was read again.");
 	labelled(o, "reloads_total", "result", "ok", f->reloads);
 	labelled(o, "reloads_total", "result", "failed", f->reload_failures);
 	one(o, "config_last_reload_successful", "gauge",

@@ -183,7 +183,7 @@ def test_secret_is_rotated(tmp_path, start, secret_file):
 
 def test_session_ends_with_its_credentials(start, secret_file):
     relay = start("--secret-file", secret_file, "--metrics", "127.0.0.1:0", *OPEN)
-    user, password = time_limited(SECRET, "guest", 3)
+    user, password = time_limited(SECRET, "guest", 5)
     with relay.client(user=user, password=password) as client:
         client.allocate()
         assert relay.metric("fairlead_relay_allocations", transport="udp") == 1
@@ -271,6 +271,8 @@ def test_certificate_is_reloaded(tmp_path, start, secret_file):
     key.write_text("nonsense")
     assert "settings before stay" in relay.said("certificate-not-loaded", since) and "config-error" in relay.log
     relay.client("tls").binding()
+    assert relay.metric("fairlead_relay_reloads_total", result="failed") >= 1
+    assert relay.metric("fairlead_relay_config_last_reload_successful") == 1, "that is about the config"
     # and through all of it the old connection relays
     old.send(peer.address, b"still here")
     assert peer.echo()[0] == b"still here" and old.receive()[1] == b"still here"

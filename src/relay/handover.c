@@ -110,6 +110,20 @@ static void refuse(struct worker *w, const struct link *from, struct span messag
 		(void)link_send(from, v.head, v.data);
 }
 
+/* A repetition of what is under way: judged after it, it would find the allocation gone from there
+ * and be refused, though its client has moved. */
+static bool is_under_way(const struct worker *w, const struct link *from, struct span message)
+{
+	struct handover *h, *tmp;
+
+	list_for_each (h, tmp, &w->handovers, node)
+		if (!h->gone && h->link.ops == from->ops && h->link.owner == from->owner &&
+		    addr_equal(&h->link.flow.client, &from->flow.client) &&
+		    span_equal(span_of(h->message, h->message_len), message))
+			return true;
+	return false;
+}
+
 void handover_message(struct worker *w, const struct link *from, struct span message,
 		      unsigned to_worker)
 {
@@ -124,7 +138,7 @@ void handover_message(struct worker *w, const struct link *from, struct span mes
 		from->ops->hand_over(from, to);
 		return;
 	}
-	if (w->n_handovers == HANDOVERS_MAX)
+	if (w->n_handovers == HANDOVERS_MAX || is_under_way(w, from, message))
 		return;
 	h = malloc(sizeof(*h) + message.len);
 	if (!h)

@@ -10,9 +10,9 @@ import time
 import pytest
 from relay import SECRET
 from turn import (ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, ALLOCATE, BINDING, CHANNEL_BIND, CHANNEL_NUMBER,
-                  CREATE_PERMISSION, ERROR, EVEN_PORT, LIFETIME, NONCE, REFRESH, REQUESTED_ADDRESS_FAMILY,
-                  REQUESTED_TRANSPORT, RESERVATION_TOKEN, UNKNOWN_ATTRIBUTES, V4, V6, XOR_PEER_ADDRESS, Message, Peer,
-                  Refused, Turn, message)
+                  CREATE_PERMISSION, ERROR, EVEN_PORT, LIFETIME, MOBILITY_TICKET, NONCE, REFRESH,
+                  REQUESTED_ADDRESS_FAMILY, REQUESTED_TRANSPORT, RESERVATION_TOKEN, UNKNOWN_ATTRIBUTES, V4, V6,
+                  XOR_PEER_ADDRESS, Message, Peer, Refused, Turn, message)
 
 CORPUS = pathlib.Path(__file__).resolve().parents[1] / "corpus"
 BOTH = ("--relay-address", "127.0.0.1", "--relay-address", "::1")
@@ -87,6 +87,31 @@ def test_allocation_of_another_user(start, tmp_path):
         client.allocate()
         client.user, client.password = "bert", "b"
         refused(441, client.refresh)
+
+
+def test_move_that_is_repeated(start, secret_file):
+    """A client repeats its Refresh while the allocation is on its way from worker to worker: it is not refused."""
+    relay = start("--secret-file", secret_file, "--threads", "4", *BOTH)
+    with relay.client() as first:
+        ticket = first.allocate(more=[(MOBILITY_TICKET, b"")]).get(MOBILITY_TICKET)
+        nonce, realm = first.nonce, first.realm
+    for _ in range(40):
+        with relay.client() as client:
+            client.nonce, client.realm = nonce, realm
+            own = [(LIFETIME, struct.pack(">I", 600)), (MOBILITY_TICKET, ticket), *client.credentials()]
+            data = message(REFRESH, 0, own, key=client.key())
+            for _ in range(3):
+                client.write(data)
+            answer = client.transact(data)
+            assert answer.code is None, answer.code
+            ticket = answer.get(MOBILITY_TICKET)
+            try:
+                while True:
+                    late = Message(client.element(time.monotonic() + 0.02))
+                    assert late.code is None, late.code
+                    ticket = late.get(MOBILITY_TICKET) or ticket
+            except TimeoutError:
+                pass
 
 
 # ---- what it may have ----

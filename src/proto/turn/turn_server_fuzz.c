@@ -25,11 +25,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check(bool ok)
-{
-	if (!ok)
-		__builtin_trap();
-}
+/* A macro, so that static analysis sees what holds after it. */
+#define check(ok)                                                                                  \
+	do {                                                                                       \
+		if (!(ok))                                                                         \
+			__builtin_trap();                                                          \
+	} while (0)
 
 /* An allocation as the driver knows it. */
 struct held {

@@ -527,7 +527,7 @@ static void test_refresh_of_one_family(void **state)
 	const struct turn_event *e;
 
 	kit_start(&k);
-	a = kit_allocate(&k);
+	(void)kit_allocate(&k);
 	assert_int_equal(refresh_family(&k, TURN_FAMILY_V6, 600), 443);
 	assert_int_equal(refresh_family(&k, 9, 600), 443);
 	assert_int_equal(refresh_family(&k, TURN_FAMILY_V4, 600), 0);

@@ -20,8 +20,9 @@ struct link_ops {
 	size_t (*send)(const struct link *l, const struct link_msg *msgs, size_t n);
 	/* Ends the connection after what is queued. NULL where there is none (UDP). */
 	void (*close)(const struct link *l);
-	/* Moves the connection to another worker, which reads the present message again. NULL where
-	 * the kernel decides which worker gets a datagram (UDP, DTLS). */
+	/* From within worker_message() only: moves the connection to another worker, which reads
+	 * the present message again. NULL where the kernel decides which worker gets a datagram
+	 * (UDP, DTLS). */
 	void (*hand_over)(const struct link *l, struct worker *to);
 	/* RFC 6062: from now on the connection carries the raw bytes of a peer's connection. NULL
 	 * where there is no stream. */

@@ -76,8 +76,8 @@ struct conn *stream_conn_new(struct stream_front *f, const struct addr *from);
 void stream_front_join(struct stream_front *f, struct conn *c);	 /* belongs to it from now on */
 void stream_front_leave(struct stream_front *f, struct conn *c); /* counters, lists */
 bool stream_front_count_source(struct conn *c);			 /* false: it has enough of them */
-void stream_front_proved(struct conn *c);			 /* it has an allocation */
-void stream_front_watch(struct conn *c);			 /* its first message came */
+void stream_front_proved(struct conn *c); /* it has an allocation, or half of a pair */
+void stream_front_watch(struct conn *c);  /* its first message came */
 struct tls_context *stream_front_tls(const struct stream_front *f);
 
 /* stream_conn.c */

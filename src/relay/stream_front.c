@@ -24,11 +24,18 @@ bool stream_front_count_source(struct conn *c)
 	return c->counted;
 }
 
-void stream_front_proved(struct conn *c)
+static void forget_source(struct conn *c)
 {
 	if (c->counted)
 		source_count_put(&c->worker->streams->unproved, &c->link.flow.client);
 	c->counted = false;
+}
+
+void stream_front_proved(struct conn *c)
+{
+	forget_source(c);
+	if (c->ws)
+		ws_set_message_max(c->ws, STREAM_WSS_MESSAGE_MAX);
 }
 
 /* ---- silent and idle connections ---- */
@@ -97,7 +104,7 @@ void stream_front_join(struct stream_front *f, struct conn *c)
 
 void stream_front_leave(struct stream_front *f, struct conn *c)
 {
-	stream_front_proved(c);
+	forget_source(c);
 	list_remove(&c->node);
 	f->n--;
 	f->worker->streams->n--;

@@ -133,7 +133,7 @@ static void respond(struct conn *c, unsigned status, const char *sentence)
 static void become_websocket(struct conn *c, const struct ws_offer *offer)
 {
 	struct ws_config config = { .role = WS_SERVER,
-				    .message_max = STREAM_WSS_MESSAGE_MAX,
+				    .message_max = STREAM_FRONT_UNPROVED_MESSAGE_MAX,
 				    .out_max = STREAM_WSS_MESSAGE_MAX };
 	struct http_field fields[3];
 	size_t n = ws_server_fields(offer, fields);

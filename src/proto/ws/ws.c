@@ -69,11 +69,17 @@ struct ws *ws_create(const struct ws_config *config, struct rng *rng)
 	c->message_max = c->message_max ? c->message_max : WS_MESSAGE_MAX;
 	c->out_max = c->out_max ? c->out_max : WS_OUT_MAX;
 	c->close_timeout_us = c->close_timeout_us ? c->close_timeout_us : 2 * USEC_PER_SEC;
-	ws->in = BUF_INIT(HEAD_MAX + c->message_max + INPUT_ROOM);
-	ws->message = BUF_INIT(c->message_max);
+	ws_set_message_max(ws, c->message_max);
 	ws->out = BUF_INIT(c->out_max);
 	ws->deadline = USEC_NEVER;
 	return ws;
+}
+
+void ws_set_message_max(struct ws *ws, size_t message_max)
+{
+	ws->config.message_max = message_max;
+	ws->in.max = HEAD_MAX + message_max + INPUT_ROOM;
+	ws->message.max = message_max;
 }
 
 void ws_destroy(struct ws *ws)

@@ -113,6 +113,10 @@ struct ws_counters {
 struct ws *ws_create(const struct ws_config *config, struct rng *rng);
 void ws_destroy(struct ws *ws); /* NULL is fine */
 
+/* For messages that begin from now on; larger than before, say when the other side has proved
+ * something. */
+void ws_set_message_max(struct ws *ws, size_t message_max);
+
 /* Takes all bytes. 0, -ENOMEM, FL_EQUOTA (more than message_max and a read's worth unparsed). */
 int ws_input(struct ws *ws, usec_t now, struct span bytes) FL_WARN_UNUSED;
 void ws_eof(struct ws *ws, usec_t now); /* the stream ended; CLOSED follows unless it came */
@@ -128,8 +132,8 @@ int ws_ping(struct ws *ws, struct span data) FL_WARN_UNUSED; /* at most WS_CONTR
 
 /*
  * A server's head of a whole binary frame, for a driver that writes head and payload from where
- * they lie. It counts as sent; what ws_output() holds must be sent before it. The head's length; 0:
- * closing.
+ * they lie. It counts as sent. ws_output() holds whole frames only, so either may go first. The
+ * head's length; 0: closing.
  */
 #define WS_HEAD_MAX 10
 size_t ws_binary_head(struct ws *ws, size_t payload_len, uint8_t head[WS_HEAD_MAX]);

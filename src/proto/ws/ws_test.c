@@ -410,6 +410,20 @@ static void test_binary_head(void **state)
 	ws_destroy(ws);
 }
 
+static void test_message_max_grows(void **state)
+{
+	struct ws *ws = new_ws(WS_SERVER, 3);
+
+	feed(ws, S("\x82\x83\0\0\0\0abc"));
+	assert_message(ws, WS_EVENT_BINARY, S("abc"));
+	ws_set_message_max(ws, 4);
+	feed(ws, S("\x82\x84\0\0\0\0abcd"));
+	assert_message(ws, WS_EVENT_BINARY, S("abcd"));
+	feed(ws, S("\x82\x85\0\0\0\0abcde"));
+	assert_closed(ws, WS_CODE_TOO_BIG, false);
+	ws_destroy(ws);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +434,7 @@ int main(void)
 		TEST(test_reason_cut),	      TEST(test_fragments),
 		TEST(test_ping_flood),	      TEST(test_out_quota),
 		TEST(test_split_everywhere),  TEST(test_binary_head),
+		TEST(test_message_max_grows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

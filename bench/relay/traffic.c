@@ -268,6 +268,14 @@ static int compare_u32(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Of the sorted times; µs. */
+static double percentile(const struct traffic *t, unsigned percent)
+{
+	size_t at = t->n_latency * percent / 100;
+
+	return t->latency_ns[at] / 1e3;
+}
+
 static void finish(struct traffic *t)
 {
 	struct traffic_result *r = t->result;
@@ -279,9 +287,9 @@ static void finish(struct traffic *t)
 	if (!t->n_latency)
 		return;
 	qsort(t->latency_ns, t->n_latency, sizeof(*t->latency_ns), compare_u32);
-	r->p50_us = (double)t->latency_ns[t->n_latency / 2] / 1e3;
-	r->p95_us = (double)t->latency_ns[t->n_latency * 95 / 100] / 1e3;
-	r->p99_us = (double)t->latency_ns[t->n_latency * 99 / 100] / 1e3;
+	r->p50_us = percentile(t, 50);
+	r->p95_us = percentile(t, 95);
+	r->p99_us = percentile(t, 99);
 }
 
 static void run(struct traffic *t)

@@ -1,4 +1,4 @@
-/* Shared by the three files of the TURN client; what it is, is told in turn_client.h. */
+/* Shared by the files of the TURN client; what it is, is told in turn_client.h. */
 #pragma once
 
 #include "proto/stun/stun.h"
@@ -123,9 +123,16 @@ enum challenge credentials_challenge(struct credentials *k, const struct stun_ms
 /* ---- turn_client.c ---- */
 
 void client_ask(struct turn_client *c, struct request *r, enum request_kind kind, usec_t now);
-void client_fail(struct turn_client *c, const struct turn_client_failure *why);
 /* Starts what is due, marks what is to be sent, gives up what has waited long enough. */
 void client_run(struct turn_client *c, usec_t now);
+/* The one that is under way and that m answers, or NULL. */
+struct request *client_request_of(struct turn_client *c, const struct stun_msg *m);
+enum turn_client_step client_step_of(const struct request *r);
+void client_refresh_later(struct turn_client *c, usec_t now, const struct turn_client_failure *why);
+void client_begin_close(struct turn_client *c, usec_t now);
+void client_fail(struct turn_client *c, const struct turn_client_failure *why);
+void client_fail_because(struct turn_client *c, enum turn_client_step step, const char *reason);
+void client_over(struct turn_client *c); /* ends all that is under way and all clocks */
 struct turn_client_event *client_event(struct turn_client *c, enum turn_client_event_type type);
 bool client_holds(const struct turn_client *c); /* an allocation that can be used */
 

@@ -1,5 +1,6 @@
 #include "relay/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 
@@ -191,9 +192,11 @@ static void carry_out(struct worker *w, const struct link *from, struct span mes
 		reply(w, from, v);
 		break;
 	case TURN_VERDICT_TO_PEER:
+		assert(r);
 		peer_socket_send(r, &v->peer, v->data, v->dont_fragment);
 		break;
 	case TURN_VERDICT_TO_CLIENT:
+		assert(r);
 		if (!link_send(&r->link, v->head, v->data))
 			w->count.send_errors++;
 		break;
@@ -201,6 +204,7 @@ static void carry_out(struct worker *w, const struct link *from, struct span mes
 		open_allocation(w, from, v);
 		break;
 	case TURN_VERDICT_CONNECT:
+		assert(r);
 		tcp_relay_connect(r->tcp, v->connection, &v->peer);
 		break;
 	case TURN_VERDICT_JOIN:

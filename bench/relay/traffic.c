@@ -13,8 +13,8 @@
 #define BATCH 64
 #define PACKET_MAX (TURN_CHANNEL_HEADER_LEN + TRAFFIC_SIZE_MAX)
 #define RECEIVE_MAX 2048
-#define STALL_NS 200000000u /* nothing for so long: what is under way was lost */
-#define QUIET_NS 300000000u /* after the end, so long for the last ones */
+#define STALL_NS 1000000000u /* nothing for so long: what is under way was lost */
+#define QUIET_NS 2000000000u /* after the end, so long for the last ones */
 
 struct stamp {
 	uint64_t ns;

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-import socket
+import secrets
 import subprocess
 
 import aioice
@@ -11,13 +11,15 @@ from coturn import Peer, Uclient, free_pair
 from relay import SECRET, Relay, make_certificate
 
 USER, PASSWORD = "joe", "joe's own"
-LOOPBACK = ("--allow-peer", "127.0.0.0/8", "--allow-peer", "::1", "--relay-address", "127.0.0.1", "--relay-address", "::1")
+# relayed ports of our own, whatever else runs on this machine and takes those of 127.0.0.1
+RELAYED = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
+LOOPBACK = ("--allow-peer", "127.0.0.0/8", "--allow-peer", "::1", "--relay-address", RELAYED, "--relay-address", "::1")
 BY_SECRET = ("-u", "anybody", "-W", SECRET)
 BY_PASSWORD = ("-u", USER, "-w", PASSWORD)
 
 # The options of turnutils_uclient, the transport they make it speak, and where its peer is. Not among
-# them: -P and -R, which lose half or never end against coturn 4.6.1 itself, too; -Z, which asks for
-# both families by an attribute number of before RFC 8656.
+# them: -B, which loses what it leaves; -P and -R, which lose half or never end against coturn 4.6.1
+# itself, too; -Z, which asks for both families by an attribute number of before RFC 8656.
 FORMS = {
     "channels": ("", "udp", "127.0.0.1"),
     "indications": ("-s", "udp", "127.0.0.1"),
@@ -39,7 +41,6 @@ FORMS = {
     "mobility": ("-M", "udp", "127.0.0.1"),
     "mobility-tcp": ("-M -t", "tcp", "127.0.0.1"),
     "extra-requests": ("-G", "udp", "127.0.0.1"),
-    "leaves-early": ("-B", "udp", "127.0.0.1"),
     "large": ("-l 1300", "udp", "127.0.0.1"),
     "large-tls": ("-l 1300 -t -S", "tls", "127.0.0.1"),
 }
@@ -73,8 +74,12 @@ def uclients(relay):
 
 
 @pytest.mark.parametrize("name", [*FORMS, "password"])
-def test_turnutils_uclient(uclients, name):
-    uclients[name].expect_nothing_lost()
+def test_turnutils_uclient(relay, uclients, name):
+    try:
+        uclients[name].expect_nothing_lost()
+    except AssertionError:
+        print(relay.log)
+        raise
 
 
 # ---- STUN ----

@@ -4,6 +4,7 @@ import re
 import secrets
 import socket
 import subprocess
+import tempfile
 
 from programs import wait_for
 
@@ -57,12 +58,14 @@ class Uclient:
         words = [*words, "-n", str(MESSAGES), "-m", str(CLIENTS), "-z", "5", "-p", str(port)]
         if peer:
             words += ["-e", peer.host, "-r", str(peer.port)]
-        self.words = words + [server]
-        self.process = subprocess.Popen(["turnutils_uclient", *self.words], stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.words = words + ["-v", server]
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen(["turnutils_uclient", *self.words], stdout=self.output, stderr=subprocess.STDOUT)
 
     def expect_nothing_lost(self, timeout=90):
-        said, _ = self.process.communicate(timeout=timeout)
+        self.process.wait(timeout)
+        self.output.seek(0)
+        said = self.output.read()
         what = f"turnutils_uclient {' '.join(self.words)}\n{said[-4000:]}"
         totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", said)
         assert self.process.returncode == 0 and totals, what
@@ -73,3 +76,4 @@ class Uclient:
     def close(self):
         self.process.kill()
         self.process.wait()
+        self.output.close()

@@ -103,6 +103,7 @@ static uint16_t method_of(enum flow_step step)
 		return TURN_CREATE_PERMISSION;
 	case FLOW_BINDING:
 		return TURN_CHANNEL_BIND;
+	case FLOW_REFRESHING:
 	case FLOW_RELEASING:
 		return TURN_REFRESH;
 	case FLOW_NEW:
@@ -110,6 +111,7 @@ static uint16_t method_of(enum flow_step step)
 	case FLOW_ALLOCATING:
 	case FLOW_ALLOCATED:
 	case FLOW_READY:
+	case FLOW_REFRESHED:
 	case FLOW_GONE:
 	case FLOW_FAILED:
 		break;
@@ -133,7 +135,8 @@ static void ask(struct flows *f, unsigned i)
 	if (method == TURN_ALLOCATE)
 		stun_put_u32(&o, TURN_REQUESTED_TRANSPORT, (uint32_t)TURN_PROTOCOL_UDP << 24);
 	else if (method == TURN_REFRESH)
-		stun_put_u32(&o, TURN_LIFETIME, 0);
+		stun_put_u32(&o, TURN_LIFETIME,
+			     flow->step == FLOW_REFRESHING ? TURN_LIFETIME_S : 0);
 	else
 		stun_put_xor_addr(&o, TURN_XOR_PEER_ADDRESS, &peer);
 	if (method == TURN_CHANNEL_BIND)
@@ -218,12 +221,16 @@ static void take_success(struct flows *f, unsigned i, const struct stun_msg *m)
 	case FLOW_BINDING:
 		go(f, i, FLOW_READY);
 		return;
+	case FLOW_REFRESHING:
+		go(f, i, FLOW_REFRESHED);
+		return;
 	case FLOW_RELEASING:
 		go(f, i, FLOW_GONE);
 		return;
 	case FLOW_NEW:
 	case FLOW_ALLOCATED:
 	case FLOW_READY:
+	case FLOW_REFRESHED:
 	case FLOW_GONE:
 	case FLOW_FAILED:
 		return;
@@ -287,7 +294,9 @@ static enum flow_step first_step(enum flow_step goal)
 {
 	if (goal == FLOW_ALLOCATED)
 		return FLOW_ASKED;
-	return goal == FLOW_READY ? FLOW_PERMITTING : FLOW_RELEASING;
+	if (goal == FLOW_READY)
+		return FLOW_PERMITTING;
+	return goal == FLOW_REFRESHED ? FLOW_REFRESHING : FLOW_RELEASING;
 }
 
 bool flows_take_to(struct flows *f, enum flow_step goal)
@@ -317,6 +326,8 @@ bool flows_take_to(struct flows *f, enum flow_step goal)
 		failed += f->flow[i].step != goal;
 	if (failed)
 		fprintf(stderr, "%u of %u flows could not be %s\n", failed, f->n,
-			goal == FLOW_GONE ? "released" : "set up");
+			goal == FLOW_GONE	 ? "released"
+			: goal == FLOW_REFRESHED ? "refreshed"
+						 : "set up");
 	return failed == 0;
 }

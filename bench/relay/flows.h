@@ -24,6 +24,8 @@ enum flow_step {
 	FLOW_PERMITTING,
 	FLOW_BINDING,
 	FLOW_READY,
+	FLOW_REFRESHING,
+	FLOW_REFRESHED,
 	FLOW_RELEASING,
 	FLOW_GONE,
 	FLOW_FAILED,
@@ -59,8 +61,8 @@ struct flows {
 /* Exits with a message when the sockets cannot be made. */
 void flows_open(struct flows *f);
 /*
- * Takes all flows as far as FLOW_ALLOCATED, FLOW_READY or FLOW_GONE. False, with a message, when
- * one could not be.
+ * Takes all flows as far as FLOW_ALLOCATED, FLOW_READY, FLOW_REFRESHED or FLOW_GONE. False, with a
+ * message, when one could not be.
  */
 bool flows_take_to(struct flows *f, enum flow_step goal);
 /* A bare forwarder's flows are there already, at first_port and up. */

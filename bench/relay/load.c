@@ -3,9 +3,12 @@
  *
  *	load traffic [OPTION…]	N allocations with a peer each, then ChannelData
  *	load hold [OPTION…]	N allocations that rest: what each costs to set up and to keep
+ *	load crowd [OPTION…]	N allocations, all with traffic, all refreshed after each second of
+ *it: whether any of it is lost, while somebody else does things to the server
  *
- * Prints one line of JSON. What the server used is read from /proc by its process id; see
- * bench/relay/run for what is counted as whose. Exits with 1 when a flow could not be set up.
+ * Prints one line of JSON (crowd: one when all are ready, and one at the end). What the server used
+ *is read from /proc by its process id; see bench/relay/run for what is counted as whose. Exits with
+ *1 when a flow could not be set up.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -78,7 +81,7 @@ static const struct opt options[] = {
 static const struct opt_program program = {
 	.name = "bench-relay-load",
 	.summary = "load for TURN servers over UDP",
-	.usage = "bench-relay-load traffic|hold [OPTION…]",
+	.usage = "bench-relay-load traffic|hold|crowd [OPTION…]",
 	.options = options,
 };
 
@@ -161,6 +164,41 @@ static bool hold(struct flows *f, const struct load_options *o)
 	return flows_take_to(f, FLOW_GONE);
 }
 
+/* --time in slices of a second, there and back, and everything refreshed after each. */
+static bool crowd(struct flows *f, const struct load_options *o)
+{
+	struct traffic_plan plan = { .direction = TRAFFIC_ECHO,
+				     .size = (size_t)o->size,
+				     .burst = 1,
+				     .window = (unsigned)o->window,
+				     .rate = (unsigned)FL_MAX(o->rate, 1),
+				     .seconds = 1 };
+	uint64_t sent = 0, arrived = 0, strays = 0;
+	struct traffic_result r;
+	bool ok = true;
+
+	if (o->bare)
+		flows_assume(f, (uint16_t)o->bare);
+	else if (!flows_take_to(f, FLOW_ALLOCATED) || !flows_take_to(f, FLOW_READY))
+		return false;
+	printf("{\"ready\": %u}\n", f->n);
+	fflush(stdout);
+	for (int64_t ms = 0; ms < o->millis && ok; ms += 1000) {
+		traffic_run(f, &plan, &r);
+		plan.first_flow += (unsigned)r.sent;
+		sent += r.sent;
+		arrived += r.arrived;
+		strays += r.strays;
+		ok = o->bare || flows_take_to(f, FLOW_REFRESHED);
+	}
+	printf("{\"sent\": %llu, \"lost\": %lld, \"strays\": %llu, \"repeated\": %u, "
+	       "\"refreshed\": %s}\n",
+	       (unsigned long long)sent, (long long)(sent - arrived), (unsigned long long)strays,
+	       f->repeated, ok ? "true" : "false");
+	fflush(stdout);
+	return ok && (o->bare || flows_take_to(f, FLOW_GONE));
+}
+
 static void pin(int64_t cpu)
 {
 	cpu_set_t set;
@@ -181,8 +219,9 @@ int main(int argc, char **argv)
 	struct flows f = { 0 };
 	struct opt_error error;
 	struct addr server;
+	const char *what;
 	int first, status = 2;
-	bool held;
+	bool ok;
 
 	if (opt_defaults(options, &o) < 0 ||
 	    opt_parse_args(options, &o, argc, argv, false, &first, &error) < 0) {
@@ -193,9 +232,10 @@ int main(int argc, char **argv)
 		status = opt_print_asked(&program, &o.asked, stdout) ? 0 : 1;
 		goto out;
 	}
-	held = first + 1 == argc && strcmp(argv[first], "hold") == 0;
-	if (addr_parse(o.server, &server) < 0 || server.family != ADDR_V4 || first + 1 != argc ||
-	    (!held && strcmp(argv[first], "traffic") != 0)) {
+	what = first + 1 == argc ? argv[first] : "";
+	if (addr_parse(o.server, &server) < 0 || server.family != ADDR_V4 ||
+	    (strcmp(what, "hold") != 0 && strcmp(what, "traffic") != 0 &&
+	     strcmp(what, "crowd") != 0)) {
 		fprintf(stderr, "usage: %s (the server has an IPv4 address)\n", program.usage);
 		goto out;
 	}
@@ -208,7 +248,11 @@ int main(int argc, char **argv)
 	f.per_second = (unsigned)o.per_second;
 	pin(o.cpu);
 	flows_open(&f);
-	status = (held ? hold(&f, &o) : traffic(&f, &o)) ? 0 : 1;
+	if (strcmp(what, "crowd") == 0)
+		ok = crowd(&f, &o);
+	else
+		ok = strcmp(what, "hold") == 0 ? hold(&f, &o) : traffic(&f, &o);
+	status = ok ? 0 : 1;
 	free(f.flow);
 out:
 	opt_finish(options, &o);

@@ -304,7 +304,8 @@ static void run(struct traffic *t)
 		bool work;
 
 		if (!t->measuring && now >= begin) {
-			p->on_begin(p->arg);
+			if (p->on_begin)
+				p->on_begin(p->arg);
 			began = now = now_ns();
 			t->measuring = true;
 		}
@@ -322,7 +323,8 @@ static void run(struct traffic *t)
 		}
 	}
 	t->measuring = false;
-	p->on_end(p->arg);
+	if (p->on_end)
+		p->on_end(p->arg);
 	t->result->seconds = (double)(now - began) / 1e9;
 	t->result->idle = (double)idle / (double)(now - began);
 	finish(t);
@@ -335,6 +337,7 @@ void traffic_run(struct flows *f, const struct traffic_plan *plan, struct traffi
 	*result = (struct traffic_result){ 0 };
 	if (t) {
 		*t = (struct traffic){ .flows = f, .plan = plan, .result = result };
+		t->next_flow = plan->first_flow % f->n;
 		t->out.bytes = calloc(BATCH, (size_t)TRAFFIC_BURST_MAX * PACKET_MAX);
 		t->in.bytes = calloc(BATCH, RECEIVE_MAX);
 		t->cap_latency = plan->rate ? (size_t)((plan->seconds + 1) * plan->rate) : 0;

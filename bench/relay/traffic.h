@@ -22,7 +22,8 @@ struct traffic_plan {
 	unsigned rate;	 /* packets a second; 0: as the window allows */
 	bool direct;	 /* past the server, from client to peer: what the measure itself takes */
 	double warm_s, seconds;
-	void (*on_begin)(void *arg); /* the measured time begins */
+	unsigned first_flow;	     /* sends first; the others follow in turn */
+	void (*on_begin)(void *arg); /* the measured time begins; may be NULL, as on_end */
 	void (*on_end)(void *arg);
 	void *arg;
 };

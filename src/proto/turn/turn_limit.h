@@ -1,10 +1,11 @@
 /*
  * What strangers may cost. A request that proves nothing may come from a forged address, so a
- * source prefix (IPv4 /24, IPv6 /48) gets back no more bytes than it brought, but for a small
- * allowance per second without which nobody could begin (a 401 is longer than the request it
- * answers); and all prefixes together get no more than they brought but for a larger allowance.
- * Besides, a prefix has a number of requests a second. What proves to be reachable at its address
- * (a nonce of ours came back, or TCP's handshake was made) is only counted.
+ * source prefix (IPv4 /24, IPv6 /48) gets back no more bytes than it brought, but for an advance
+ * without which nobody could begin (a 401 is longer than the request it answers). What was advanced
+ * is paid back by whatever the prefix brings later, also by requests that do prove themselves (a
+ * nonce of ours came back), and slowly by time. All prefixes together have an advance, too. So an
+ * honest site is never short of answers, and a forged address earns next to nothing. Besides, a
+ * prefix has a number of requests a second.
  *
  * The table is of fixed size and keyed: prefixes that share a slot share its limit, and nobody can
  * choose a neighbour.
@@ -19,9 +20,10 @@
 #define TURN_LIMIT_SLOTS 4096
 
 struct turn_limit_config {
-	unsigned requests_per_s;     /* of one prefix; 0: 400 */
-	unsigned prefix_bytes_per_s; /* allowance of one prefix; 0: 8192 */
-	unsigned all_bytes_per_s;    /* allowance of all together; 0: 1048576 */
+	unsigned requests_per_s; /* of one prefix; 0: 400 */
+	/* the advance at most, and how fast time pays it back; 0: 8192 and 512 */
+	unsigned prefix_bytes, prefix_bytes_per_s;
+	unsigned all_bytes, all_bytes_per_s; /* of all together; 0: 524288 and 65536 */
 };
 
 struct turn_limit;
@@ -32,5 +34,7 @@ void turn_limit_destroy(struct turn_limit *l);
 
 /* May this unproved request be looked at? Books its bytes. */
 bool turn_limit_request(struct turn_limit *l, usec_t now, const struct addr *from, size_t len);
-/* May it get an answer of that many bytes? Books them when so. */
+/* A request that proved itself: only its bytes are booked. */
+void turn_limit_proved(struct turn_limit *l, usec_t now, const struct addr *from, size_t len);
+/* May an unproved one get an answer of that many bytes? Books them when so. */
 bool turn_limit_answer(struct turn_limit *l, usec_t now, const struct addr *from, size_t len);

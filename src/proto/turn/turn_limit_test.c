@@ -61,19 +61,42 @@ static void test_requests_of_a_prefix(void **state)
 	turn_limit_destroy(l);
 }
 
-/* Nobody gets more than was brought in his name, but for the allowance. */
+/* Nobody gets more than was brought in his name, but for the advance. */
 static void test_bytes_of_a_prefix(void **state)
 {
-	struct turn_limit *l = make(&(struct turn_limit_config){ .prefix_bytes_per_s = 1000 });
+	struct turn_limit *l = make(
+		&(struct turn_limit_config){ .prefix_bytes = 1000, .prefix_bytes_per_s = 100 });
 
-	assert_int_equal(requests(l, SECOND, "192.0.2.1", 10, 50), 10);
-	assert_int_equal(answers(l, SECOND, "192.0.2.1", 100, 100), 15); /* 500 and 1000 */
+	assert_int_equal(answers(l, SECOND, "192.0.2.1", 100, 100), 10);
 	assert_int_equal(answers(l, SECOND, "192.0.2.2", 1, 1), 0);
+	assert_int_equal(requests(l, SECOND, "192.0.2.3", 10, 50), 10); /* pays back */
+	assert_int_equal(answers(l, SECOND, "192.0.2.1", 100, 100), 5);
 	assert_int_equal(requests(l, SECOND, "192.0.2.3", 1, 100), 1);
 	assert_int_equal(answers(l, SECOND, "192.0.2.3", 2, 100), 1); /* as long as its request */
-	/* neither what was brought nor what was answered lasts into the next second */
-	assert_int_equal(requests(l, SECOND, "192.0.2.1", 10, 1000), 10);
-	assert_int_equal(answers(l, SECOND + USEC_PER_SEC, "192.0.2.1", 100, 100), 10);
+	/* time pays back, a little at a time as well */
+	assert_int_equal(answers(l, SECOND + USEC_PER_SEC / 2, "192.0.2.1", 9, 10), 5);
+	for (usec_t t = 1; t <= 1000; t++)
+		assert_int_equal(
+			answers(l, SECOND + USEC_PER_SEC / 2 + t * 9999, "192.0.2.1", 1, 1), t > 1);
+	/* what is brought beyond the advance is not saved up */
+	assert_int_equal(requests(l, SECOND + 60 * USEC_PER_SEC, "192.0.2.1", 10, 1000), 10);
+	assert_int_equal(answers(l, SECOND + 60 * USEC_PER_SEC, "192.0.2.1", 100, 100), 10);
+	turn_limit_destroy(l);
+}
+
+/* A school behind one address: who has shown that he is there pays for those who begin. */
+static void test_honest_site(void **state)
+{
+	struct turn_limit *l = make(NULL);
+	struct addr school = at("192.0.2.1");
+
+	for (unsigned i = 0; i < 2000; i++) { /* 350 a second, each with a challenge */
+		usec_t now = SECOND + i * USEC_PER_SEC / 350;
+
+		assert_true(turn_limit_request(l, now, &school, 28));
+		assert_true(turn_limit_answer(l, now, &school, 120));
+		turn_limit_proved(l, now, &school, 150);
+	}
 	turn_limit_destroy(l);
 }
 
@@ -81,7 +104,7 @@ static void test_bytes_of_a_prefix(void **state)
 static void test_refused_requests_bring_nothing(void **state)
 {
 	struct turn_limit *l = make(
-		&(struct turn_limit_config){ .requests_per_s = 1, .prefix_bytes_per_s = 1 });
+		&(struct turn_limit_config){ .requests_per_s = 1, .prefix_bytes = 100 });
 
 	assert_int_equal(requests(l, SECOND, "192.0.2.1", 100, 100), 1);
 	assert_int_equal(answers(l, SECOND, "192.0.2.1", 100, 100), 1);
@@ -91,7 +114,7 @@ static void test_refused_requests_bring_nothing(void **state)
 /* A flood with a million forged sources: in all no more than was brought, and the allowance. */
 static void test_bytes_of_all(void **state)
 {
-	struct turn_limit *l = make(&(struct turn_limit_config){ .all_bytes_per_s = 100000 });
+	struct turn_limit *l = make(&(struct turn_limit_config){ .all_bytes = 100000 });
 	uint64_t brought = 0, answered = 0;
 	struct addr from = at("11.0.0.1");
 
@@ -160,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_requests_of_a_prefix),
 		TEST(test_bytes_of_a_prefix),
+		TEST(test_honest_site),
 		TEST(test_refused_requests_bring_nothing),
 		TEST(test_bytes_of_all),
 		TEST(test_slots_are_spread),

@@ -158,6 +158,8 @@ bool turn_request_admit(struct turn_request *r)
 
 	r->proved = r->flow->transport != TURN_UDP ||
 		    turn_auth_reachable(s->config.auth, r->m, client, unix_s);
+	if (r->proved && r->flow->transport == TURN_UDP)
+		turn_limit_proved(s->config.limit, r->now, client, r->m->raw.len);
 	if (!r->proved && !turn_limit_request(s->config.limit, r->now, client, r->m->raw.len)) {
 		s->stats.unanswered++;
 		return false;

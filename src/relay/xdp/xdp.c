@@ -489,7 +489,7 @@ void xdp_unbind(struct xdp *x, const struct xdp_binding *binding)
  * entry, until the next one. */
 static size_t sweep_map(int map, size_t key_len, uint64_t now_ns)
 {
-	FL_AUTOFREE uint8_t *keys = calloc(SWEEP_AT_ONCE * sizeof(struct xdp_key6), 1);
+	FL_AUTOFREE uint8_t *keys = calloc(SWEEP_AT_ONCE, key_len);
 	FL_AUTOFREE struct xdp_flow *flows = calloc(SWEEP_AT_ONCE, sizeof(*flows));
 	uint32_t from = 0, to = 0, count;
 	size_t removed = 0;

@@ -288,6 +288,9 @@ static void take_slots(struct peer_socket *s, unsigned first)
 		judge_run(s, &run, segments);
 		first = run.end;
 	}
+	/* a train leaves while the cache has it; gathered with others it would save little */
+	if (coalesced && link_is_udp(&s->owner->link))
+		udp_path_flush(s->owner->worker);
 	if (gro_batch(&s->gro, reads, coalesced, followers))
 		(void)set_int(s->fd, SOL_UDP, UDP_GRO, !s->gro.off);
 }

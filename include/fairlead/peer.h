@@ -187,9 +187,10 @@ struct fl_route {
 	enum fl_route_method method;
 	uint32_t rtt_us, setup_us; /* setup: from offer or answer to the selected pair */
 	char reason[256];	   /* one sentence for people */
-	/* how we reach our relay, when it carries the session: "udp", "tcp", "tls", "wss"; else "" */
+	/* how we reach our relay, when it carries the session: "udp", "tcp", "tls", "wss"; else ""
+	 */
 	char relay_transport[8];
-	struct fl_pair pair;	   /* the selected one */
+	struct fl_pair pair; /* the selected one */
 	struct fl_pair tried[FL_ROUTE_PAIRS_MAX];
 	size_t n_tried;
 };

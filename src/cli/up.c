@@ -467,20 +467,6 @@ static void on_part_exit(void *arg, int status)
 	give_up(u, why);
 }
 
-static int start_hub(struct up *u)
-{
-	child_init(&u->supervisor, &u->hub, "hub");
-	u->hub.on_line = on_hub_line;
-	u->hub.arg = u;
-	int err = child_arg(&u->hub, "%s/fairlead-hub", u->bin);
-	if (err == 0)
-		err = child_arg(&u->hub, "--data=%s", u->dir);
-	if (err == 0)
-		err = child_arg(&u->hub, "--port=%u", u->o->port) |
-		      child_arg(&u->hub, "--stun=:%u", u->relay_port);
-	return err ? err : child_start(&u->hub);
-}
-
 /* The secret from which credentials for the relay are made; made once, kept. */
 static int ensure_relay_secret(const char *path)
 {
@@ -498,6 +484,28 @@ static int ensure_relay_secret(const char *path)
 	return err;
 }
 
+static int start_hub(struct up *u)
+{
+	child_init(&u->supervisor, &u->hub, "hub");
+	u->hub.on_line = on_hub_line;
+	u->hub.arg = u;
+	char secret[4100];
+	snprintf(secret, sizeof(secret), "%s/relay.secret", u->dir);
+	int err = ensure_relay_secret(secret);
+	if (err == 0)
+		err = child_arg(&u->hub, "%s/fairlead-hub", u->bin);
+	if (err == 0)
+		err = child_arg(&u->hub, "--data=%s", u->dir);
+	if (err == 0)
+		err = child_arg(&u->hub, "--port=%u", u->o->port) |
+		      child_arg(&u->hub, "--stun=:%u", u->relay_port);
+	if (err == 0)
+		err = child_arg(&u->hub, "--turn=turn::%u?transport=udp", u->relay_port) |
+		      child_arg(&u->hub, "--turn=turn::%u?transport=tcp", u->relay_port) |
+		      child_arg(&u->hub, "--turn-secret-file=%s", secret);
+	return err ? err : child_start(&u->hub);
+}
+
 static int start_relay(struct up *u)
 {
 	static const char *const listen[] = { "udp:0.0.0.0", "tcp:0.0.0.0", "udp:[::]",
@@ -509,9 +517,7 @@ static int start_relay(struct up *u)
 	u->relay.on_exit = on_part_exit;
 	u->relay.arg = &u->relay;
 	snprintf(secret, sizeof(secret), "%s/relay.secret", u->dir);
-	int err = ensure_relay_secret(secret);
-	if (err == 0)
-		err = child_arg(&u->relay, "%s/fairlead-relay", u->bin);
+	int err = child_arg(&u->relay, "%s/fairlead-relay", u->bin);
 	if (err == 0)
 		err = child_arg(&u->relay, "--secret-file=%s", secret) |
 		      child_arg(&u->relay, "--drain-seconds=0");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hub/realtime/ice_servers.h"
 
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
 
@@ -33,6 +34,14 @@ static const struct opt options[] = {
 	{ "stun", 0, OPT_LIST, FIELD(stun), "HOST:PORT",
 	  "STUN server for consoles and devices; without HOST the hub's own name; may be "
 	  "repeated" },
+	{ "turn", 0, OPT_LIST, FIELD(turn), "URL",
+	  "Relay for consoles and devices, such as turn:relay.example:3478?transport=udp; without "
+	  "a "
+	  "host (turn::3478) the hub's own name; may be repeated" },
+	{ "turn-secret-file", 0, OPT_STRING, FIELD(turn_secret_file), "FILE",
+	  "The secret that the relay has too (its --secret-file), for --turn; read at the start "
+	  "and "
+	  "on SIGHUP" },
 	{ "sign-in-link", 0, OPT_FLAG, FIELD(sign_in_link),
 	  .help = "Print a one-time link for the first account at this start too",
 	  .cli_only = true },
@@ -142,6 +151,15 @@ static int check(struct hub_config *c, struct opt_error *error)
 	for (size_t i = 0; i < c->stun.count; i++)
 		if (!hub_config_stun_valid(c->stun.items[i]))
 			return fail(error, "--stun: \"%s\" is not HOST:PORT", c->stun.items[i]);
+	for (size_t i = 0; i < c->turn.count; i++)
+		if (!ice_servers_turn_valid(c->turn.items[i]))
+			return fail(error,
+				    "--turn: \"%s\" is not turn:HOST:PORT?transport=udp|tcp or "
+				    "turns:HOST:PORT?transport=tcp|wss",
+				    c->turn.items[i]);
+	if (!c->turn.count != !c->turn_secret_file)
+		return fail(error, "--turn and --turn-secret-file belong together; --%s is missing",
+			    c->turn.count ? "turn-secret-file" : "turn");
 	if (!c->certificate != !c->key)
 		return fail(error, "--certificate and --key belong together; --%s is missing",
 			    c->key ? "certificate" : "key");
@@ -174,14 +192,17 @@ static int load_file(struct hub_config *c, int argc, char **argv, struct opt_err
 		memset(&file.listen, 0, sizeof(file.listen));
 		memset(&file.names, 0, sizeof(file.names));
 		memset(&file.stun, 0, sizeof(file.stun));
+		memset(&file.turn, 0, sizeof(file.turn));
 		err = opt_parse_args(options, &file, argc, argv, false, &first, error);
 		prefer(&file.listen, &lists.listen);
 		prefer(&file.names, &lists.names);
 		prefer(&file.stun, &lists.stun);
+		prefer(&file.turn, &lists.turn);
 		/* what the command line replaced */
 		lists = (struct hub_config){ .listen = lists.listen,
 					     .names = lists.names,
-					     .stun = lists.stun };
+					     .stun = lists.stun,
+					     .turn = lists.turn };
 		opt_finish(options, &lists);
 	}
 	opt_finish(options, c);

@@ -16,7 +16,8 @@ struct hub_config {
 	struct opt_list names;
 	char *certificate, *key;
 	char *console;
-	struct opt_list stun;
+	struct opt_list stun, turn;
+	char *turn_secret_file;
 	int log_level;
 
 	/* made by hub_config_load() */

@@ -31,6 +31,7 @@ struct hub {
 	struct registry *registry;	     /* realtime/registry.h */
 	struct broker *broker;		     /* realtime/broker.h */
 	struct list consoles;		     /* realtime/console.h */
+	char turn_secret[256];		     /* "": no relay; wiped at the end */
 	char *ca_pem;			     /* of the local authority; NULL with --certificate */
 	char url[300];			     /* "https://host:port", without a slash at the end */
 	char name[128];			     /* what clients show: the first name or the host's */

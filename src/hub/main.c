@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ct.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -149,8 +150,11 @@ static void on_down_timer(void *arg)
 static void on_signal(void *arg, int signo)
 {
 	struct program *p = arg;
+	char why[256];
 
 	if (signo == SIGHUP) {
+		if (start_turn_secret(&p->hub, why) < 0)
+			log_warn("turn-secret", "error=\"%s\" effect=\"the old one stays\"", why);
 		hub_tls_reload(p->hub.tls);
 		files_reload(p->hub.files);
 		return;
@@ -195,7 +199,9 @@ static int set_up(struct program *p, char why[256])
 	if (err < 0)
 		return err;
 	make_url(p, port);
-	err = start_data(h, &p->start, why);
+	err = start_turn_secret(h, why);
+	if (err == 0)
+		err = start_data(h, &p->start, why);
 	if (err == 0)
 		err = hub_tls_create(h, &h->tls, &context, why);
 	if (err < 0)
@@ -224,6 +230,7 @@ static void tear_down(struct program *p)
 	hubkey_destroy(h->key);
 	loop_destroy(h->loop);
 	free(h->ca_pem);
+	ct_wipe(h->turn_secret, sizeof(h->turn_secret));
 	if (p->start.lock >= 0)
 		close(p->start.lock);
 }

@@ -28,6 +28,33 @@ void hub_make_link(const struct hub *h, char url[512], uint8_t hash[32])
 	ct_wipe(code, sizeof(code));
 }
 
+int start_turn_secret(struct hub *h, char why[256])
+{
+	const char *path = h->config->turn_secret_file;
+	char text[2 * sizeof(h->turn_secret)];
+	int n = path ? file_read(path, text, sizeof(text) - 1, why) : 0;
+	size_t len;
+
+	if (!path)
+		return 0;
+	if (n == -ENOENT)
+		snprintf(why, 256, "%.180s, named by --turn-secret-file, is not there", path);
+	if (n < 0)
+		return n;
+	text[n] = 0;
+	len = strcspn(text, "\r\n");
+	text[len] = 0;
+	if (len == 0 || len >= sizeof(h->turn_secret)) {
+		snprintf(why, 256, "the first line of %.150s is no secret of 1 to %zu bytes", path,
+			 sizeof(h->turn_secret) - 1);
+		n = FL_EMALFORMED;
+	} else {
+		text_copy(h->turn_secret, sizeof(h->turn_secret), text);
+	}
+	ct_wipe(text, sizeof(text));
+	return n < 0 ? n : 0;
+}
+
 /* DATA/admin.token and its hash in the store, whichever of the two a crash left out. */
 static int ensure_api_key(struct hub *h, struct store *s, const char *user, char why[256])
 {

@@ -1,6 +1,9 @@
 """Sessions between a scripted console and a scripted device, over the real hub: docs/protocol.md §2, §3."""
 
+import base64
+import hmac
 import json
+import signal
 import time
 
 import ed25519
@@ -242,3 +245,42 @@ def test_more_devices_than_one_message_holds(hub):
     while len(seen) < 300:
         seen.add(console.expect("device")["device"]["id"])
     assert seen == {d.id for d in devices}
+
+
+def test_relay_credentials(start, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("the new secret of the tests\nthe old one\n")
+    hub = start("--turn", "turn::3478?transport=udp", "--turn", "turns:relay.example:443?transport=wss",
+                "--turn-secret-file", secret)
+    console = hub.console()
+    (server,) = console.invoke("IceServers")["iceServers"]
+    assert server["urls"] == ["turn:localhost:3478?transport=udp", "turns:relay.example:443?transport=wss"]
+    expiry, who = server["username"].split(":", 1)
+    assert 3600 < int(expiry) - time.time() < 13 * 3600 and who
+    assert server["credential"] == password("the new secret of the tests", server["username"])
+    device = hub.enrol()
+    device.connect()
+    (mine,) = device.prove()["iceServers"]
+    assert mine["username"].endswith(":" + device.id), "whose session it is can be told by the name"
+    secret.write_text("another secret\n")
+    hub.process.send_signal(signal.SIGHUP)
+    until(lambda: relay_password_is(console, "another secret"))
+    secret.unlink()
+    hub.process.send_signal(signal.SIGHUP)
+    assert relay_password_is(console, "another secret"), "a file that is gone changes nothing"
+
+
+def password(secret, user):
+    return base64.b64encode(hmac.digest(secret.encode(), user.encode(), "sha1")).decode()
+
+
+def relay_password_is(console, secret):
+    (server,) = console.invoke("IceServers")["iceServers"]
+    return server["credential"] == password(secret, server["username"])
+
+
+def until(true, seconds=20):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

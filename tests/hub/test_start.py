@@ -48,6 +48,8 @@ def test_config_file_errors(tmp_path, text, where):
 @pytest.mark.parametrize("args,words", [
     (["--prot", "1"], "did you mean \"--port\""), (["stray"], "is not an option"), (["--listen", "here"], "is not an address"),
     (["--name", "no_name"], "is not a host name"), (["--stun", "stun.example"], "is not HOST:PORT"),
+    (["--turn", "turn:relay.example"], "is not turn:HOST:PORT"), (["--turn", "turn:a:1?transport=wss"], "is not turn:HOST:PORT"),
+    (["--turn", "turn::3478"], "--turn-secret-file is missing"), (["--turn-secret-file", "x"], "--turn is missing"),
     (["--certificate", "x"], "--key is missing"), (["--config", "/nonexistent"], "cannot be read"),
 ])
 def test_usage_errors(tmp_path, args, words):

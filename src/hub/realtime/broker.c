@@ -10,6 +10,7 @@
 #include "hub/identity/grant.h"
 #include "hub/realtime/console.h"
 #include "hub/realtime/endpoint.h"
+#include "hub/realtime/ice_servers.h"
 #include "hub/realtime/rows.h"
 
 #define SWEEP_US (5 * USEC_PER_SEC)
@@ -330,7 +331,7 @@ static bool begin(struct session *s, const char *fingerprint, json_t *args)
 	s->connected = json_pack("{s:s, s:s, s:I, s:s}", "session", s->id, "grant", grant,
 				 "expires", 1000 * ((json_int_t)g.issued + GRANT_LIFE_S),
 				 "deviceKey", key);
-	ice = console_ice_servers(h, s->device->online->host);
+	ice = ice_servers_for(h, s->device->online->host, s->device->id);
 	arg = json_pack("{s:s, s:s, s:O, s:O}", "session", s->id, "grant", grant, "sdp",
 			json_object_get(args, "sdp"), "iceServers",
 			json_object_get(ice, "iceServers"));

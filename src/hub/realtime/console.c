@@ -5,42 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "hub/json/messages.h"
-
-#define ICE_LIFE_MS ((int64_t)12 * 3600 * 1000)
-
-/* ---- ICE servers ---- */
-
-static json_t *stun_url(const char *configured, const char *host)
-{
-	const char *end = host;
-
-	if (configured[0] != ':')
-		return json_pack("[s+]", "stun:", configured);
-	/* the name without its port; an IPv6 literal keeps its brackets */
-	end = host[0] == '[' ? strchr(host, ']') : strchr(host, ':');
-	if (host[0] == '[' && end)
-		end++;
-	return json_pack("[s+%+]", "stun:", host, end ? (size_t)(end - host) : strlen(host),
-			 configured);
-}
-
-json_t *console_ice_servers(const struct hub *h, const char *host)
-{
-	json_t *list = json_array(), *urls;
-
-	for (size_t i = 0; list && i < h->config->stun.count; i++) {
-		if (h->config->stun.items[i][0] == ':' && !host[0])
-			continue;
-		urls = stun_url(h->config->stun.items[i], host);
-		if (json_array_append_new(list, json_pack("{s:o}", "urls", urls)) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list ? json_pack("{s:o, s:I}", "iceServers", list, "expires",
-				(json_int_t)hub_now_ms() + ICE_LIFE_MS)
-		    : NULL;
-}
+#include "hub/realtime/ice_servers.h"
 
 /* ---- methods ---- */
 
@@ -58,7 +23,7 @@ static void call_watch(void *arg, const char *call_id, json_t *args)
 static void call_ice(void *arg, const char *call_id, json_t *args)
 {
 	struct console *c = arg;
-	json_t *servers = console_ice_servers(c->hub, c->host);
+	json_t *servers = ice_servers_for(c->hub, c->host, c->user);
 
 	if (servers)
 		rt_result(c->rt, call_id, servers);

@@ -24,6 +24,3 @@ struct rt *console_make(struct exchange *x, struct stream *stream, void (*on_end
 /* Sign-out: connections of this cookie, or (cookie NULL) of the user but those of keep. */
 void console_signed_out(struct hub *h, const uint8_t *cookie, const char *user,
 			const uint8_t *keep);
-
-/* {"iceServers":[…]} for somebody who reached the hub by this Host. NULL: no memory. */
-json_t *console_ice_servers(const struct hub *h, const char *host);

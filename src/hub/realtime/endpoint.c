@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "hub/json/messages.h"
 #include "hub/realtime/console.h"
+#include "hub/realtime/ice_servers.h"
 
 #define PING_US (2 * USEC_PER_SEC)
 #define SILENCE_US (4500 * USEC_PER_MSEC) /* so that the list shows it within 5 s of the end */
@@ -35,7 +36,7 @@ static json_t *proof_of_hub(const struct endpoint *e, const struct device *d, co
 {
 	const char *lines[] = { "fairlead-hub-v1", d->id, schema_string(args, "nonce"), e->nonce };
 	char signature[SIGNATURE_TEXT_CAP];
-	json_t *ice = console_ice_servers(e->hub, e->host), *out = NULL;
+	json_t *ice = ice_servers_for(e->hub, e->host, d->id), *out = NULL;
 
 	if (ice && hubkey_sign_lines(e->hub->key, lines, ARRAY_LEN(lines), signature) == 0)
 		out = json_pack("{s:s, s:I, s:O}", "signature", signature, "time",

@@ -16,10 +16,17 @@ export interface Prepared {
 const SPARE_MS = 30_000;
 let iceServers: { servers: RTCIceServer[]; expires: number } | null = null;
 
+/** TURN in WebSocket frames is for clients of our own; a browser refuses the whole list for it. */
+function forBrowsers(servers: RTCIceServer[]): RTCIceServer[] {
+	return servers
+		.map((s) => ({ ...s, urls: [s.urls].flat().filter((url) => !url.endsWith('?transport=wss')) }))
+		.filter((s) => s.urls.length > 0);
+}
+
 export async function loadIceServers(): Promise<RTCIceServer[]> {
 	if (iceServers && iceServers.expires - Date.now() > 60_000) return iceServers.servers;
 	const got = await hub.invoke<{ iceServers: RTCIceServer[]; expires: number }>('IceServers', {});
-	iceServers = { servers: got.iceServers, expires: got.expires };
+	iceServers = { servers: forBrowsers(got.iceServers), expires: got.expires };
 	return iceServers.servers;
 }
 

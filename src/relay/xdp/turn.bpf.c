@@ -533,5 +533,6 @@ int turn(struct xdp_md *ctx)
 	return turn_packet(ctx);
 }
 
-/* bpf_fib_lookup() is for programs under the GPL, so this file may be had under it, too. */
+/* bpf_fib_lookup() is for programs under the GPL: this file, and maps.h that it includes, may be
+ * had under GPL-2.0 as well as under Apache-2.0. */
 char program_license[] SEC("license") = "GPL";

@@ -648,10 +648,11 @@ def test_units(tmp_path):
 # ---- this machine's addresses ----
 
 IN_A_NETWORK = """
-"$@" &
-while [ ! -e "$FLAG" ]; do sleep 0.05; done
-ip address add 198.51.100.9/24 dev lan0
-wait
+(
+	while [ ! -e "$FLAG" ] && [ -e "/proc/$$" ]; do sleep 0.05; done
+	exec ip address add 198.51.100.9/24 dev lan0
+) 2>/dev/null &
+exec "$@"
 """
 
 

@@ -534,7 +534,7 @@ static void send_forged(struct scene *s, const struct forged *f)
 	uint8_t buf[STUN_SHORT_MAX];
 	char name[64];
 	struct stun_out o;
-	struct dgram d;
+	struct dgram d = { 0 };
 
 	snprintf(name, sizeof(name), "%s:%s", ice_local_ufrag(s->a.ice), "peer");
 	stun_begin(&o, buf, sizeof(buf), f->class, STUN_BINDING, (const uint8_t *)"123456789012");

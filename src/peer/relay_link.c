@@ -335,8 +335,8 @@ void relay_link_send(struct relay_link *l, struct span head, struct span data, s
 		if (stream_write_parts(l->stream, parts, ARRAY_LEN(parts)) == FL_EQUOTA)
 			return; /* full: lost, as on any network */
 	} else if (l->udp) {
-		writer_span_put(&w, head);
-		writer_span_put(&w, data);
+		for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+			writer_span_put(&w, parts[i]);
 		d.data = writer_span(&w);
 		if (!writer_failed(&w))
 			(void)udp_send(l->udp, &d);

@@ -26,7 +26,6 @@ int relay_link_create(struct loop *loop, const struct ice_url *url, const struct
 		      struct relay_link **out) FL_WARN_UNUSED;
 /* NULL is fine; allowed inside the handlers. */
 void relay_link_destroy(struct relay_link *l);
-/* head and data are one message, with pad zero bytes after it over a stream. What does not fit is
- * lost. */
 void relay_link_flush(struct relay_link *l); /* what waits for the end of the turn */
+/* head, data and pad zero bytes are one message. What does not fit is lost. */
 void relay_link_send(struct relay_link *l, struct span head, struct span data, size_t pad);

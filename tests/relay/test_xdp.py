@@ -114,6 +114,20 @@ def both_ways(client, peer, count=100, channel=0x4000, sizes=(160, 0, 1, 3, 1150
         assert client.next() == ("channel", channel, down)
 
 
+def until_both_ways(client, peer, channel=0x4000):
+    """After a move: what was under way to the old address is lost, as on any network; then all arrives."""
+    for n in range(50):
+        client.send_channel(channel, b"up%d" % n)
+        assert peer.recvfrom(3000) == (b"up%d" % n, client.relayed)
+        peer.sendto(b"down", client.relayed)
+        try:
+            assert client.next(timeout=0.2) == ("channel", channel, b"down")
+            return
+        except TimeoutError:
+            continue
+    raise AssertionError("nothing comes to the new address")
+
+
 def assert_offloaded(site, relay, before, count):
     """All of them, but for the one of each flow that the daemon is shown in ten seconds."""
     up, down = site.offloaded(relay)
@@ -308,6 +322,7 @@ def test_follows_a_client_that_moves(site):
     moved.realm, moved.nonce, moved.user, moved.password = client.realm, client.nonce, client.user, client.password
     moved.refresh(more=[(MOBILITY_TICKET, ticket)])
     moved.relayed, moved.channels = client.relayed, client.channels
+    until_both_ways(moved, peer)
     before = site.offloaded(relay)
     both_ways(moved, peer, 20)
     assert_offloaded(site, relay, before, 20)

@@ -58,8 +58,6 @@ struct driver_relay {
 	struct loop_timer timer;
 	struct addr relayed[2];
 	bool gathering;
-	int error; /* of the last try: negative, or the server's code */
-	char why[128];
 };
 
 struct driver_tcp_conn {

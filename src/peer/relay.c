@@ -95,10 +95,6 @@ static bool take_event(struct driver_relay *r, const struct turn_client_event *e
 		allocated(r, e);
 		return true;
 	case TURN_CLIENT_FAILED:
-		r->error = e->failure.code ? e->failure.code : -ETIMEDOUT;
-		text_copy(r->why, sizeof(r->why), e->failure.reason);
-		try_next(r);
-		return false;
 	case TURN_CLIENT_REDIRECTED:
 	case TURN_CLIENT_CLOSED:
 		try_next(r);
@@ -187,7 +183,7 @@ static void on_close(void *arg, int err)
 {
 	struct driver_relay *r = arg;
 
-	r->error = err;
+	(void)err;
 	try_next(r);
 	driver_flush(r->peer);
 }
@@ -202,13 +198,10 @@ static const struct relay_link_handler link_handler = {
 static void try_next(struct driver_relay *r)
 {
 	end_link(r);
-	while (r->next < r->n_addrs) {
-		int err = relay_link_create(r->peer->loop, &r->url, &r->addrs[r->next++],
-					    &link_handler, r, &r->link);
-		if (err == 0)
+	while (r->next < r->n_addrs)
+		if (relay_link_create(r->peer->loop, &r->url, &r->addrs[r->next++], &link_handler,
+				      r, &r->link) == 0)
 			return;
-		r->error = err;
-	}
 	gathered(r);
 }
 
@@ -217,11 +210,9 @@ static void on_resolved(void *arg, int err, const char *why, const struct addr *
 	struct driver_relay *r = arg;
 
 	r->resolve = NULL;
-	r->n_addrs = FL_MIN(n, ARRAY_LEN(r->addrs));
-	memcpy(r->addrs, addrs, r->n_addrs * sizeof(*addrs));
-	if (err < 0) {
-		r->error = err;
-		text_copy(r->why, sizeof(r->why), why);
+	if (err == 0) {
+		r->n_addrs = FL_MIN(n, ARRAY_LEN(r->addrs));
+		memcpy(r->addrs, addrs, r->n_addrs * sizeof(*addrs));
 	}
 	try_next(r);
 	driver_flush(r->peer);
@@ -232,9 +223,7 @@ static void start(struct driver_relay *r)
 	r->gathering = true;
 	r->peer->n_gathering++;
 	r->next = r->n_addrs = 0;
-	r->error = resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r,
-				 &r->resolve);
-	if (r->error < 0)
+	if (resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r, &r->resolve) < 0)
 		gathered(r);
 }
 

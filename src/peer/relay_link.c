@@ -78,9 +78,8 @@ static int open_udp(struct relay_link *l)
 	struct udp_config config = { .bind = { .family = l->server.family } };
 	int err = udp_create(l->loop, &config, on_batch, l, &l->udp);
 
-	if (err == 0) {
+	if (err == 0)
 		loop_defer(l->loop, &l->opened, on_opened, l);
-	}
 	return err;
 }
 

@@ -70,7 +70,6 @@
  * of those, and a server must let them. */
 #define TURN_CHANNEL_MIN 0x4000
 #define TURN_CHANNEL_MAX 0x7FFF
-#define TURN_CHANNEL_OWN_MAX 0x4FFF /* what our client chooses */
 #define TURN_CHANNEL_HEADER_LEN 4
 #define TURN_RESERVATION_TOKEN_LEN 8
 

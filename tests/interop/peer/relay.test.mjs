@@ -97,6 +97,7 @@ test('a wrong password and a relay that is not there do not keep others away', a
 	const { a, b } = await connectThrough('udp', [
 		{ url: url('udp'), username: 'user', credential: 'wrong' },
 		{ url: 'turn:127.0.0.1:9?transport=tcp', username: 'user', credential: 'pass' },
+		{ url: 'turn:nowhere.invalid', username: 'user', credential: 'pass' },
 		{ url: url('tcp'), username: 'user', credential: 'pass' },
 	]);
 	await relayedBy('tcp', a, b);

@@ -13,6 +13,7 @@
 #define HEADER_LEN 12		      /* SCTP's common header; the checksum lies at 8 */
 #define EVENTS_MAX 8192		      /* bytes of queued events other than messages */
 #define RESETS_MAX 64		      /* streams waiting for their reset to be sent */
+#define LONGEST_MS ((usec_t)3600000)  /* that usrsctp's clock is moved at once */
 #define BUSY_US (300 * USEC_PER_MSEC) /* how long after traffic timers are looked after closely */
 
 struct assoc {
@@ -122,20 +123,21 @@ static void initialize(void)
 	stack.initialized = true;
 }
 
-/* Lets usrsctp's timers run up to now. */
+/* Lets usrsctp's timers run up to now: at once, however long it was, for what is left for the next
+ * call would time out what that one sends. */
 static void run_timers(usec_t now)
 {
-	uint32_t ms;
+	usec_t ms;
 
 	if (now < stack.now) { /* another test's clock */
 		stack.now = now;
 		return;
 	}
-	ms = (uint32_t)FL_MIN((now - stack.now) / USEC_PER_MSEC, (usec_t)3600000);
+	ms = (now - stack.now) / USEC_PER_MSEC;
 	if (!ms)
 		return;
 	stack.now += ms * USEC_PER_MSEC;
-	usrsctp_handle_timers(ms);
+	usrsctp_handle_timers((uint32_t)FL_MIN(ms, LONGEST_MS));
 }
 
 static struct sockaddr_conn conn_addr(const struct assoc *a)

@@ -186,6 +186,28 @@ static void test_one_init(void **state)
 	pair_finish(&p);
 }
 
+/* The first association of a process on a machine that has been up for long, and one after a long
+ * silence: what is sent first has only just been sent. */
+static void test_long_silence(void **state)
+{
+	struct assoc_config config = { .mtu = MTU };
+	struct assoc *a;
+	struct span out;
+	unsigned n = 0;
+
+	vclock_set(usec_add(vclock_now(), 30 * 3600 * USEC_PER_SEC));
+	assert_int_equal(assoc_create(&config, vclock_now(), &a), 0);
+	assert_int_equal(assoc_connect(a, vclock_now()), 0);
+	for (int i = 0; i < 10; i++) {
+		vclock_set(usec_add(vclock_now(), 10 * USEC_PER_MSEC));
+		assert_int_equal(assoc_timeout(a, vclock_now()), 0);
+		while (assoc_next_output(a, &out))
+			n++;
+	}
+	assert_int_equal(n, 1); /* INIT; the first wait is 400 ms */
+	assoc_destroy(a);
+}
+
 static void test_messages(void **state)
 {
 	struct pair p;
@@ -339,7 +361,7 @@ int main(void)
 		TEST(test_one_init), TEST(test_messages),
 		TEST(test_loss),     TEST(test_back_pressure),
 		TEST(test_reset),    TEST(test_partial_reliability),
-		TEST(test_abort),
+		TEST(test_abort),    TEST(test_long_silence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,8 +99,7 @@ static bool settled(const struct ice *ice)
 /* With a pair in use, only those are still tried that would be better. */
 static bool parked(const struct ice *ice, const struct pair *p)
 {
-	return settled(ice) &&
-	       ice__pair_rank(ice, p) <= ice__pair_rank(ice, &ice->pairs[ice->selected]);
+	return settled(ice) && !ice__pair_exceeds(ice, p, &ice->pairs[ice->selected]);
 }
 
 /* A valid pair is checked on until one is selected: it may carry data already, and when all our

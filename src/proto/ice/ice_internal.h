@@ -71,6 +71,7 @@
 /* Which of two working pairs is taken, the higher one; docs/ice.md says why. Within a rank the
  * priority decides. */
 enum ice_rank {
+	RANK_RELAYED_TWICE, /* a relay at each end, where one would do */
 	RANK_RELAYED,
 	RANK_VIRTUAL,	  /* over a VPN, a virtual or a link-local network of ours */
 	RANK_PUNCHED_TCP, /* through address translation */
@@ -224,6 +225,8 @@ void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p);
 uint64_t ice__pair_priority(const struct ice *ice, const struct pair *p);
 enum ice_rank ice__pair_rank(const struct ice *ice, const struct pair *p);
 bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct pair *b);
+/* Worth leaving s, which works, for p. */
+bool ice__pair_exceeds(const struct ice *ice, const struct pair *p, const struct pair *s);
 void ice__remote_take_early(struct ice *ice, usec_t now);
 void ice__remote_forget(struct ice *ice, int remote);
 

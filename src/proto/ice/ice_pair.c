@@ -51,6 +51,8 @@ enum ice_rank ice__pair_rank(const struct ice *ice, const struct pair *p)
 	const struct lcand *l = seen_local(ice, p);
 	const struct rcand *r = &ice->remotes[p->remote];
 
+	if (l->type == ICE_RELAY && r->type == ICE_RELAY)
+		return RANK_RELAYED_TWICE;
 	if (l->type == ICE_RELAY || r->type == ICE_RELAY)
 		return RANK_RELAYED;
 	if (l->net == ICE_NET_VIRTUAL || l->net == ICE_NET_LINK_LOCAL)
@@ -67,6 +69,17 @@ bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct 
 	if (rank_a != rank_b)
 		return rank_a > rank_b;
 	return ice__pair_priority(ice, a) > ice__pair_priority(ice, b);
+}
+
+/* Among relayed pairs the priority tells, too: the first one that works may go to its relay over
+ * TLS only because that was quicker to answer than UDP. */
+bool ice__pair_exceeds(const struct ice *ice, const struct pair *p, const struct pair *s)
+{
+	enum ice_rank rank = ice__pair_rank(ice, p), rank_s = ice__pair_rank(ice, s);
+
+	if (rank != rank_s)
+		return rank > rank_s;
+	return rank <= RANK_RELAYED && ice__pair_priority(ice, p) > ice__pair_priority(ice, s);
 }
 
 int ice__pair_find(const struct ice *ice, unsigned gen, int local, const struct addr *remote)

@@ -200,14 +200,14 @@ static usec_t grace_end(const struct ice *ice, const struct pair *p)
 
 	if (rank == RANK_LOCAL || !better_is_open(ice, p))
 		return 0;
-	return usec_add(ice->stats.valid_us, rank == RANK_RELAYED ? GRACE_RELAY_US : GRACE_US);
+	return usec_add(ice->stats.valid_us, rank <= RANK_RELAYED ? GRACE_RELAY_US : GRACE_US);
 }
 
 /* Whether it is worth leaving a working pair for p. One that goes by priorities would not follow
  * against them. */
 static bool is_upgrade(const struct ice *ice, const struct pair *p, const struct pair *s)
 {
-	if (ice__pair_rank(ice, p) <= ice__pair_rank(ice, s))
+	if (!ice__pair_exceeds(ice, p, s))
 		return false;
 	return ice->creds[ice->gen].renomination ||
 	       ice__pair_priority(ice, p) > ice__pair_priority(ice, s);

@@ -1,0 +1,360 @@
+"""Networks to try routes in: an internet, a relay on it with two addresses, and sites behind routers of a named kind.
+
+    with Lab() as lab:                              # raises Unsupported with the reason
+        lab.start_relay(program)
+        a, b = lab.site("symmetric"), lab.site("full-cone")
+        with a.host:                                # what this thread starts now is in there
+            ...
+        a.wan_bytes()                               # what has crossed the site's broadband line, both ways
+
+Every namespace is without a name and ends with this process: nothing stays behind, and any number of labs run side by
+side. Root of a user namespace is enough (tests/support/netns). The addresses are those for benchmarks and documentation
+(RFC 2544, RFC 3849), so nothing here means anything outside.
+
+    internet 198.18.0.0/15, 2001:db8::/32 ──┬── 198.18.0.10, 198.18.0.11, 2001:db8::10: the relay
+                                            └── 198.18.N.2 router N: br0 192.168.1.1/24 ── host 192.168.1.10 …
+
+Every site behind NAT has the same private network, and its first host the same address, as most homes do.
+"""
+
+import atexit
+import contextlib
+import ipaddress
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import nets  # noqa: E402
+from nets import Unsupported  # noqa: E402, F401
+from relay import Relay, make_certificate  # noqa: E402
+
+RELAY, RELAY_OTHER, RELAY_V6 = "198.18.0.10", "198.18.0.11", "2001:db8::10"
+PORT, OTHER_PORT = 3478, 3479
+USER, PASSWORD = "lab", "the password of the lab"
+
+# How a router translates UDP (RFC 4787) and what it lets in and out; TCP is always translated by the kernel's own way.
+#   nat: "cone" keeps one mapping for all destinations, "symmetric" makes one for each
+#   lets_in: for a cone, from whom: "anyone", "address" (spoken to), "port" (spoken to at that port)
+#   out: what may leave: "all", "tcp", "tcp443", "nothing"
+#   lans: a network each; routed: whether they may talk to each other; isolated: the hosts of one may not
+#   hairpin: a host's public address works from inside, too
+DEFAULTS = {"nat": "cone", "lets_in": "port", "out": "all", "lans": 1, "hosts": 1, "routed": True, "isolated": False,
+            "hairpin": False, "lan_udp": True}
+KINDS = {
+    "open": {"nat": None},
+    "full-cone": {"lets_in": "anyone"},
+    "restricted": {"lets_in": "address"},
+    "port-restricted": {},
+    "symmetric": {"nat": "symmetric"},
+    "cgn": {"carrier": True},
+    "ipv6-only": {"nat": None, "v6": True},
+    "udp-blocked": {"out": "tcp"},
+    "tcp443-only": {"out": "tcp443"},
+    "proxy-only": {"out": "nothing"},
+    "same-lan": {"hosts": 2},
+    "same-lan-no-udp": {"hosts": 2, "lan_udp": False},
+    "vlans": {"lans": 2},
+    "guest": {"hosts": 2, "isolated": True},
+    "guest-hairpin": {"hosts": 2, "isolated": True, "hairpin": True},
+    "no-hairpin": {"lans": 2, "routed": False},
+    "hairpin": {"lans": 2, "routed": False, "hairpin": True},
+}
+
+MAPS = """
+	map out {
+		type ipv4_addr . inet_service : ipv4_addr . inet_service
+		flags dynamic, timeout
+		timeout 10m
+	}
+	map in {
+		type inet_service : ipv4_addr . inet_service
+		flags dynamic, timeout
+		timeout 10m
+	}
+	set spoken {
+		type inet_service . ipv4_addr
+		flags dynamic, timeout
+		timeout 10m
+	}
+"""
+
+
+def nat_rules(kind, inside, public):
+    """The table that translates. "out" holds each host's mapping, "in" the way back; both are filled behind source NAT,
+    where the port that was chosen is known, and are asked before it."""
+    if kind["nat"] == "symmetric":
+        return """table ip nat { chain source {
+            type nat hook postrouting priority srcnat
+            oifname "wan" masquerade fully-random
+        }
+        }"""
+    let_in = {"anyone": 'iifname "wan" dnat ip to udp dport map @in',
+              "address": 'iifname "wan" udp dport . ip saddr @spoken dnat ip to udp dport map @in',
+              "port": ""}[kind["lets_in"]]
+    turn, back = "", ""
+    if kind["hairpin"]:
+        turn = f'iifname "br*" ip daddr {public} dnat ip to udp dport map @in'
+        back = f"ip saddr {inside} ct status dnat snat ip to ip saddr . udp sport map @out"
+    return f"""table ip nat {{ {MAPS}
+        chain destination {{
+            type nat hook prerouting priority dstnat
+            {let_in}
+            {turn}
+        }}
+        chain source {{
+            type nat hook postrouting priority srcnat
+            oifname "wan" meta l4proto udp snat ip to ip saddr . udp sport map @out
+            oifname "wan" masquerade fully-random
+            {back}
+        }}
+        chain learn {{
+            type filter hook postrouting priority 101
+            oifname "wan" meta l4proto udp ct direction original \
+                update @out {{ ct original ip saddr . ct original proto-src : ip saddr . udp sport }} \
+                update @in {{ udp sport : ct original ip saddr . ct original proto-src }} \
+                update @spoken {{ udp sport . ip daddr }}
+        }}
+        }}"""
+
+
+def filter_rules(kind):
+    """Who may pass. What is unasked for ends at the router's own input: accepted there, the kernel would remember it, and
+    the host's own mapping towards that sender could no longer have its port."""
+    out = {"all": 'iifname "br*" oifname "wan" accept',
+           "tcp": 'iifname "br*" oifname "wan" meta l4proto { tcp, icmp } accept',
+           "tcp443": 'iifname "br*" oifname "wan" tcp dport 443 accept',
+           "nothing": ""}[kind["out"]]
+    return f"""table inet filter {{
+        chain input {{
+            type filter hook input priority 0; policy drop
+            iifname {{ "lo", "br0", "br1" }} accept
+            meta l4proto {{ icmp, icmpv6 }} accept
+            ct state established, related accept
+        }}
+        chain forward {{
+            type filter hook forward priority 0; policy drop
+            ct state established, related accept
+            ct status dnat accept
+            {out}
+            {'iifname "br*" oifname "br*" accept' if kind["routed"] else ""}
+        }}
+        }}"""
+
+
+LAN_WITHOUT_UDP = """table bridge filter { chain forward {
+    type filter hook forward priority 0
+    ip protocol udp drop
+    ip6 nexthdr udp drop
+}
+}"""
+
+
+class RefusedRules(Exception):
+    pass
+
+
+class Net(nets.Net):
+    def batch(self, *lines):
+        with self:
+            subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True, capture_output=True)
+
+    def rules(self, text):
+        with self:
+            done = subprocess.run(["nft", "-f", "-"], input=text, text=True, check=False, capture_output=True)
+        if done.returncode:
+            raise RefusedRules(f"nft: {done.stderr}{text}")
+
+    def forward(self):
+        """Makes a router of it."""
+        with self:
+            # a redirect would tell the hosts that hairpin packets need no router, and a bridge that does NAT itself
+            # would send them straight on
+            for name, value in (("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1"),
+                                ("ipv4/conf/all/send_redirects", "0"), ("ipv4/conf/default/send_redirects", "0"),
+                                ("bridge/bridge-nf-call-iptables", "0"), ("bridge/bridge-nf-call-ip6tables", "0")):
+                file = pathlib.Path("/proc/sys/net", name)
+                if file.exists():
+                    file.write_text(value, encoding="ascii")
+
+
+class Site:
+    """A router of a named kind and the hosts behind it: .hosts, .addresses (theirs), .public (the router's)."""
+
+    def __init__(self, lab, number, name, changes):
+        self.lab, self.name, self.number = lab, name, number
+        self.kind = {**DEFAULTS, **KINDS[name], **changes}
+        self.v6 = bool(self.kind.get("v6"))
+        self.hosts, self.addresses = [], []
+        self.router = self.edge = lab.net()
+        self.router.forward()
+        self.public = f"198.18.{number}.2"
+        if self.kind.get("carrier"):
+            self._carrier()
+        else:
+            self._line(self.router)
+        self._lans()
+        if self.kind["nat"] or self.v6:
+            self.router.rules(filter_rules(self.kind))
+        if self.kind["nat"]:
+            self.router.rules(nat_rules(self.kind, "192.168.0.0/16", self.public))
+        if not self.kind["lan_udp"]:
+            self.router.rules(LAN_WITHOUT_UDP)
+
+    @property
+    def host(self):
+        return self.hosts[0]
+
+    def _line(self, router):
+        """The broadband line: ours is "wan", the internet's end has the site's number."""
+        lab, n = self.lab, self.number
+        lab.join(lab.internet, f"site{n}", router, "wan", self.kind)
+        lab.internet.batch(f"address add 198.18.{n}.1/24 dev site{n}",
+                           f"address add 2001:db8:ffff:{n:x}::1/64 dev site{n} nodad",
+                           f"route add 198.19.{n}.0/24 via 198.18.{n}.2",
+                           f"route add 2001:db8:{n:x}::/48 via 2001:db8:ffff:{n:x}::2")
+        router.batch(f"address add 198.18.{n}.2/24 dev wan", f"address add 2001:db8:ffff:{n:x}::2/64 dev wan nodad",
+                     f"route add default via 198.18.{n}.1", f"route add default via 2001:db8:ffff:{n:x}::1")
+
+    def _carrier(self):
+        """A second router in front: the home's line has an address of RFC 6598."""
+        carrier = self.edge = self.lab.net()
+        carrier.forward()
+        self._line(carrier)
+        self.lab.join(carrier, "br0", self.router, "wan")
+        carrier.batch("address add 100.64.0.1/24 dev br0")
+        self.router.batch("address add 100.64.0.2/24 dev wan", "route add default via 100.64.0.1")
+        carrier.rules(filter_rules({**DEFAULTS, "out": "all"}))
+        carrier.rules(nat_rules(DEFAULTS, "100.64.0.0/24", self.public))
+
+    def _lans(self):
+        for lan in range(self.kind["lans"]):
+            self.router.batch(f"link add br{lan} type bridge forward_delay 0", f"link set br{lan} up",
+                              f"address add {self._network(lan)[1]}/{self._network(lan).prefixlen} dev br{lan} "
+                              + ("nodad" if self.v6 else ""))
+            for _ in range(self.kind["hosts"]):
+                self._host(lan)
+
+    def _network(self, lan):
+        if self.v6:
+            return ipaddress.ip_network(f"2001:db8:{self.number:x}:{lan}::/64")
+        if self.kind["nat"]:
+            return ipaddress.ip_network(f"192.168.{lan + 1}.0/24")
+        return ipaddress.ip_network(f"198.19.{self.number}.0/24")
+
+    def _host(self, lan):
+        host, network, k = self.lab.net(), self._network(lan), len(self.hosts)
+        port, address = f"port{k}", network[10 + k]
+        self.lab.join(self.router, port, host, "eth0")
+        self.router.batch(f"link set {port} master br{lan}")
+        if self.kind["isolated"]:
+            self.router.run("bridge", "link", "set", "dev", port, "isolated", "on")
+        host.batch(f"address add {address}/{network.prefixlen} dev eth0" + (" nodad" if self.v6 else ""),
+                   f"route add default via {network[1]}")
+        self.hosts.append(host)
+        self.addresses.append(str(address))
+
+    def wan_bytes(self):
+        link = json.loads(self.edge.ip("-j -s link show dev wan"))[0]["stats64"]
+        return link["rx"]["bytes"] + link["tx"]["bytes"]
+
+    def servers(self, *transports):
+        """What a client here would be told: STUN, and the relay over these transports (all, when none is named)."""
+        at = f"[{RELAY_V6}]" if self.v6 else RELAY
+        wss = at if self.v6 else RELAY_OTHER
+        urls = {"udp": f"turn:{at}:{PORT}?transport=udp", "tcp": f"turn:{at}:{PORT}?transport=tcp",
+                "tls": f"turns:{at}:443?transport=tcp", "wss": f"turns:{wss}:{8443 if self.v6 else 443}?transport=wss"}
+        return [{"url": f"stun:{at}:{PORT}"}] + [
+            {"url": url, "username": USER, "credential": PASSWORD}
+            for transport, url in urls.items() if not transports or transport in transports]
+
+
+class Lab(nets.Lab):
+    """delay: the program of delay.c, for sites with delay_ms or loss_permille."""
+
+    def __init__(self, delay=None):
+        super().__init__()
+        for program in ("nft", "bridge"):
+            if not shutil.which(program):
+                raise Unsupported(f"{program} is missing (packages nftables, iproute2)")
+        self.ends, self.sites, self.delay = contextlib.ExitStack(), [], delay
+        atexit.register(self.ends.close)  # what runs in the namespaces would keep them
+        self.internet, self.relay_host = self.net(), self.net()
+        try:
+            self.internet.rules("add table ip probe; add chain ip probe nat { type nat hook postrouting priority 0; }; "
+                                "delete table ip probe")
+        except RefusedRules as refused:
+            raise Unsupported(f"the kernel lets us make no NAT: {refused}") from refused
+        self.internet.forward()
+        self.join(self.internet, "relay", self.relay_host, "eth0")
+        self.internet.batch("address add 198.18.0.1/24 dev relay", "address add 2001:db8::1/64 dev relay nodad")
+        self.relay_host.batch(f"address add {RELAY}/24 dev eth0", f"address add {RELAY_OTHER}/24 dev eth0",
+                              f"address add {RELAY_V6}/64 dev eth0 nodad", "route add default via 198.18.0.1",
+                              "route add default via 2001:db8::1")
+        # the internet has no way to private addresses
+        self.internet.batch(*(f"route add unreachable {net}" for net in
+                              ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def net(self):
+        try:
+            self.nets.append(Net(self.home))
+        except OSError as error:
+            raise Unsupported(f"no network namespace: {error}") from error
+        return self.nets[-1]
+
+    def join(self, a, name_a, b, name_b, kind=None):
+        """A cable; with delay_ms or loss_permille in kind a long one, with the forwarder in the middle."""
+        if kind and (kind.get("delay_ms") or kind.get("loss_permille")):
+            middle = self.net()
+            self.link(a, name_a, middle, "left")
+            self.link(b, name_b, middle, "right")
+            with middle:
+                forwarder = subprocess.Popen([self.delay, "left", "right", str(int(kind.get("delay_ms", 0) * 1000)),
+                                              str(kind.get("loss_permille", 0))], stdout=subprocess.PIPE, text=True)
+            self.ends.callback(end, forwarder)
+            assert forwarder.stdout.readline() == "ready\n", "the forwarder did not start"
+            return
+        a.batch(f"link add {name_a} type veth peer name {name_b} netns /proc/{os.getpid()}/fd/{b.fd}",
+                f"link set {name_a} up")
+        b.batch(f"link set {name_b} up")
+
+    def site(self, name, **changes):
+        self.sites.append(Site(self, len(self.sites) + 1, name, changes))
+        return self.sites[-1]
+
+    def start_relay(self, *options):
+        """All transports; the four UDP addresses make behaviour discovery (RFC 5780) possible."""
+        folder = self.ends.enter_context(tempfile.TemporaryDirectory())
+        cert, key = make_certificate(folder, "relay.example.org")
+        words = [f"--listen=udp:{at}:{port}" for at in (RELAY, RELAY_OTHER, f"[{RELAY_V6}]") for port in (PORT, OTHER_PORT)]
+        words += [f"--listen=tcp:{at}:{PORT}" for at in (RELAY, f"[{RELAY_V6}]")]
+        words += [f"--listen=tls:{at}:443" for at in (RELAY, f"[{RELAY_V6}]")]
+        words += [f"--listen=wss:{RELAY_OTHER}:443", f"--listen=wss:[{RELAY_V6}]:8443"]
+        with self.relay_host:
+            relay = Relay(*words, "--cert", cert, "--key", key, "--relay-address", RELAY, "--relay-address", RELAY_V6,
+                          "--allow-peer", "198.18.0.0/15", "--allow-peer", "2001:db8::/32", "--user",
+                          f"{USER}:{PASSWORD}", *options, listen=())
+        self.ends.callback(relay.kill)
+        return relay
+
+    def close(self):
+        self.ends.close()
+        super().close()
+
+
+def end(process):
+    """One that this lab has started."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()

@@ -96,10 +96,11 @@ static bool settled(const struct ice *ice)
 	       ice->state == ICE_CONNECTED;
 }
 
-/* With a pair in use, only those are still tried that would be better. */
+/* With a pair in use, only those are still tried that would be better, or that the other side has
+ * nominated. */
 static bool parked(const struct ice *ice, const struct pair *p)
 {
-	return settled(ice) && !ice__pair_exceeds(ice, p, &ice->pairs[ice->selected]);
+	return settled(ice) && !p->wanted && !ice__pair_exceeds(ice, p, &ice->pairs[ice->selected]);
 }
 
 /* A valid pair is checked on until one is selected: it may carry data already, and when all our

@@ -134,6 +134,13 @@ static int request_pair(struct ice *ice, usec_t now, const struct dgram *d, int 
 	return remote < 0 ? -1 : ice__pair_add(ice, now, local, remote);
 }
 
+/* It worked once and was not asked since: taken as it is, its consent would be over at once. */
+static bool stale(const struct ice *ice, usec_t now, int pair)
+{
+	return pair != ice->selected &&
+	       now >= usec_add(ice->pairs[pair].last_answer, CONSENT_MIN_US + CONSENT_SPREAD_US);
+}
+
 static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 			  const struct stun_msg *m, int local)
 {
@@ -152,10 +159,13 @@ static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 		if (stun_get_u32(m, STUN_NOMINATION, &nomination))
 			ice->pairs[pair].nomination = nomination;
 	}
-	if (ice->pairs[pair].valid && ice->pairs[pair].wanted)
+	if (ice->pairs[pair].valid && ice->pairs[pair].wanted && !stale(ice, now, pair)) {
 		ice__nominated(ice, now, pair);
-	else
-		ice__trigger(ice, now, &ice->pairs[pair]);
+		return;
+	}
+	if (ice->pairs[pair].wanted && ice->pairs[pair].state == ICE_PAIR_SUCCEEDED)
+		ice->pairs[pair].state = ICE_PAIR_WAITING;
+	ice__trigger(ice, now, &ice->pairs[pair]);
 }
 
 static void input_request(struct ice *ice, usec_t now, const struct dgram *d,

@@ -1,5 +1,5 @@
-/* Which of several relayed pairs is taken: two agents, whose packets the test carries at once where
- * the case lets them pass. */
+/* Which of several relayed pairs is taken, and when: two agents, whose packets the test carries at
+ * once where the case lets them pass. */
 #include "test.h"
 
 #include "base/err.h"
@@ -173,12 +173,37 @@ static void test_two_relays_where_it_must_be(void **state)
 	end(&t);
 }
 
+/* A session that was relayed at first, has been direct for longer than consent lasts, and loses the
+ * direct way: the other side is told before it notices by itself. */
+static void test_back_to_an_old_pair(void **state)
+{
+	struct addr host = at("198.51.100.1:4000");
+	struct two t;
+
+	begin(&t, all_pass);
+	add(&t, t.b, "198.51.100.2:4000", ICE_HOST, 0);
+	add(&t, t.a, "192.0.2.1:6000", ICE_RELAY, OVER_UDP);
+	run(&t, 1000 * MS);
+	assert_int_equal(selected(&t).local.port, 6000);
+	add(&t, t.a, "198.51.100.1:4000", ICE_HOST, 0);
+	run(&t, 40 * USEC_PER_SEC);
+	assert_int_equal(selected(&t).local.port, 4000);
+	assert_int_equal(ice_remove_local(t.a, t.now, &host, DGRAM_UDP), 0);
+	run(&t, 1000 * MS);
+	assert_int_equal(selected(&t).local.port, 6000);
+	run(&t, 40 * USEC_PER_SEC);
+	assert_int_equal(selected(&t).local.port, 6000);
+	assert_int_equal(ice_stats(t.b)->consents_lost, 0);
+	end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_way_to_the_relay),
 		TEST(test_one_relay_is_enough),
 		TEST(test_two_relays_where_it_must_be),
+		TEST(test_back_to_an_old_pair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,8 @@ static void test_foreign_loop(void **state)
 {
 	struct tick t = { 0 };
 	struct pollfd p = { .fd = loop_fd(loop), .events = POLLIN };
+	struct loop_deferred later = { 0 };
+	bool done = false;
 	int cell = 0;
 
 	t.next = &cell;
@@ -165,6 +167,18 @@ static void test_foreign_loop(void **state)
 		assert_int_equal(loop_turn(loop, 0), 0);
 	}
 	assert_int_equal(cell, 9);
+	/* set outside of a turn, as by the functions of a library that keeps its loop to itself */
+	loop_timer_at(&t.timer, usec_monotonic() + 2000);
+	t.next = &cell;
+	cell = 0;
+	while (cell == 0) {
+		assert_int_equal(poll(&p, 1, 5000), 1);
+		assert_int_equal(loop_turn(loop, 0), 0);
+	}
+	loop_defer(loop, &later, set_flag, &done);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(loop_turn(loop, 0), 0);
+	assert_true(done);
 }
 
 static void on_exit_status(void *arg, int status)

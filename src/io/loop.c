@@ -33,6 +33,8 @@ struct loop_poster {
 
 struct loop {
 	int epoll_fd, timer_fd; /* timer_fd serves loop_fd() only, made on first use */
+	usec_t armed_at;	/* what timer_fd is set to; 0: nothing */
+	bool turning;		/* inside of loop_turn(), which arms timer_fd at its end */
 	usec_t now;
 	usec_t busy_us, busy_until; /* loop_set_busy_poll() */
 	bool stopping;
@@ -273,6 +275,26 @@ void loop_timer_stop(struct loop_timer *t)
 	heap_down(loop, last->index - 1);
 }
 
+/* For a foreign loop, which must wake for what was set outside of a turn, too. */
+static void arm_timer_fd(struct loop *loop)
+{
+	struct itimerspec spec = { 0 };
+	usec_t at = 0;
+
+	if (loop->timer_fd < 0 || loop->turning)
+		return;
+	if (!list_empty(&loop->deferred))
+		at = 1; /* at once */
+	else if (loop->n_timers)
+		at = FL_MAX(loop->heap[0]->at, 1u);
+	if (at == loop->armed_at)
+		return;
+	loop->armed_at = at;
+	spec.it_value.tv_sec = (time_t)(at / USEC_PER_SEC);
+	spec.it_value.tv_nsec = (long)(at % USEC_PER_SEC) * 1000;
+	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
 int loop_timer_at(struct loop_timer *t, usec_t at)
 {
 	struct loop *loop = t->loop;
@@ -285,6 +307,7 @@ int loop_timer_at(struct loop_timer *t, usec_t at)
 		t->at = at;
 		heap_up(loop, t->index - 1);
 		heap_down(loop, t->index - 1);
+		arm_timer_fd(loop);
 		return 0;
 	}
 	if (loop->n_timers == loop->cap_timers) {
@@ -299,6 +322,7 @@ int loop_timer_at(struct loop_timer *t, usec_t at)
 	t->at = at;
 	heap_place(loop, loop->n_timers++, t);
 	heap_up(loop, loop->n_timers - 1);
+	arm_timer_fd(loop);
 	return 0;
 }
 
@@ -369,6 +393,7 @@ void loop_defer(struct loop *loop, struct loop_deferred *d, void (*fn)(void *arg
 	d->fn = fn;
 	d->arg = arg;
 	list_push_back(&loop->deferred, &d->node);
+	arm_timer_fd(loop);
 }
 
 /* epoll takes whole milliseconds: rounded up, so that a timer is due when we wake for it. */
@@ -380,21 +405,6 @@ static int wait_ms(const struct loop *loop, usec_t until)
 		return -1;
 	ms = (usec_sub(until, loop->now) + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
 	return ms > INT_MAX ? INT_MAX : (int)ms;
-}
-
-static void arm_timer_fd(struct loop *loop)
-{
-	usec_t at = loop->n_timers ? loop->heap[0]->at : 0;
-	struct itimerspec spec = { 0 };
-
-	if (loop->timer_fd < 0)
-		return;
-	if (loop->n_timers) {
-		at = at ? at : 1;
-		spec.it_value.tv_sec = (time_t)(at / USEC_PER_SEC);
-		spec.it_value.tv_nsec = (long)(at % USEC_PER_SEC) * 1000;
-	}
-	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
 static int wait_events(struct loop *loop, usec_t until)
@@ -454,6 +464,7 @@ int loop_turn(struct loop *loop, usec_t timeout_us)
 	if (n > 0 && loop->busy_us)
 		loop->busy_until = loop->now + loop->busy_us;
 	loop->n_events = n;
+	loop->turning = true;
 	for (int i = 0; i < n; i++) {
 		struct loop_watch *w = loop->events[i].data.ptr;
 		uint64_t ticks;
@@ -461,6 +472,7 @@ int loop_turn(struct loop *loop, usec_t timeout_us)
 		if (w == (void *)&loop->timer_fd) {
 			if (read(loop->timer_fd, &ticks, sizeof(ticks)) < 0)
 				continue;
+			loop->armed_at = 0;
 		} else if (w) {
 			w->fn(w->arg, loop->events[i].events);
 		}
@@ -468,6 +480,7 @@ int loop_turn(struct loop *loop, usec_t timeout_us)
 	loop->n_events = 0;
 	run_timers(loop);
 	run_deferred(loop);
+	loop->turning = false;
 	arm_timer_fd(loop);
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #define EARLY_BYTES 16384
 #define SEAL_BATCH 256
+#define UNANSWERED_MIN_US (400 * USEC_PER_MSEC) /* or three round trips: the path is looked at */
 
 int peer_create(const struct peer_config *config, struct rng *rng, struct peer **out)
 {
@@ -345,10 +346,23 @@ static usec_t dtls_due(const struct peer *p)
 	return at == USEC_NEVER ? at : FL_MAX(at, p->dtls_not_before);
 }
 
+/* Data is acknowledged within a round trip and a little: where nothing comes in, the path may be
+ * dead, and ICE would only notice when the next consent is due. */
+static usec_t suspect_due(const struct peer *p)
+{
+	if (!p->unanswered_us || p->state != PEER_CONNECTED)
+		return USEC_NEVER;
+	return usec_add(p->unanswered_us, FL_MAX(UNANSWERED_MIN_US, 3 * (usec_t)p->path.rtt_us));
+}
+
 int peer_timeout(struct peer *p, usec_t now)
 {
 	int err = 0;
 
+	if (suspect_due(p) <= now) {
+		p->unanswered_us = 0;
+		ice_suspect(p->ice, now);
+	}
 	if (p->ice && ice_deadline(p->ice) <= now)
 		err = ice_timeout(p->ice, now);
 	if (err == 0 && dtls_due(p) <= now)
@@ -366,6 +380,7 @@ usec_t peer_deadline(const struct peer *p)
 	usec_t at = p->ice && p->state != PEER_CLOSED ? ice_deadline(p->ice) : USEC_NEVER;
 
 	at = usec_min(at, dtls_due(p));
+	at = usec_min(at, suspect_due(p));
 	if (p->assoc)
 		at = usec_min(at, assoc_deadline(p->assoc));
 	if (p->video)
@@ -464,6 +479,7 @@ static void pump_dtls(struct peer *p, usec_t now)
 			peer_start_video(p, now);
 			break;
 		case DTLS_DATA:
+			p->unanswered_us = 0;
 			if (p->assoc)
 				err = assoc_input(p->assoc, now, ev.data);
 			break;
@@ -527,14 +543,37 @@ static bool dtls_output(struct peer *p, struct dgram *out)
 	return to_path(&p->early_paths[0], data, out);
 }
 
+/* A DATA chunk, the one kind that is always answered (RFC 9260 §3.2, §6.2)? */
+static bool carries_data(struct span packet)
+{
+	struct reader r = reader_of(packet);
+
+	reader_bytes(&r, 12); /* the common header */
+	while (!reader_failed(&r) && reader_left(&r) > 0) {
+		uint8_t type = reader_u8(&r);
+		size_t len;
+
+		if (type == 0)
+			return true;
+		reader_u8(&r);
+		len = reader_u16(&r);
+		if (len < 4)
+			return false;
+		reader_bytes(&r, FL_MIN(((len + 3) & ~(size_t)3) - 4, reader_left(&r)));
+	}
+	return false;
+}
+
 /* Moves what SCTP has to say into DTLS records, some at a time: the records' queue is the shorter
  * one. True when there was something. */
-static bool seal_sctp(struct peer *p)
+static bool seal_sctp(struct peer *p, usec_t now)
 {
 	struct span packet;
 	unsigned n = 0;
 
 	while (n < SEAL_BATCH && p->assoc && assoc_next_output(p->assoc, &packet)) {
+		if (!p->unanswered_us && carries_data(packet))
+			p->unanswered_us = now;
 		/* a packet that cannot be sent is lost, and SCTP repeats it */
 		if (dtls_send(p->dtls, packet) < 0)
 			p->stats.unsent++;
@@ -553,7 +592,7 @@ bool peer_next_output(struct peer *p, usec_t now, struct dgram *out)
 		return true;
 	if (peer_video_output(p, out))
 		return true;
-	return seal_sctp(p) && dtls_output(p, out);
+	return seal_sctp(p, now) && dtls_output(p, out);
 }
 
 static bool take_event(struct peer *p, struct fl_event *out)
@@ -594,7 +633,7 @@ void peer_close(struct peer *p, usec_t now)
 		video_close(p->video, now);
 	if (p->assoc) {
 		assoc_abort(p->assoc, now);
-		seal_sctp(p);
+		seal_sctp(p, now);
 	}
 	if (p->dtls)
 		dtls_close(p->dtls);

@@ -88,6 +88,7 @@ struct peer {
 	struct span copies; /* the datagram that still goes to early_paths[next…] */
 
 	/* channels */
+	usec_t unanswered_us; /* data went out then, and nothing has come in since; 0: none */
 	struct channel_queue queues[DCEP_CHANNELS_MAX];
 	bool channels_up;
 	bool assoc_full;		   /* until ASSOC_WRITABLE */

@@ -273,6 +273,32 @@ static void test_idle(void **state)
 	end(&t);
 }
 
+/* Data that nobody acknowledges tells within 2 s that the path is dead, long before the next
+ * consent is due; a session that is merely quiet is left alone. */
+static void test_dead_path(void **state)
+{
+	struct net t = { 0 };
+
+	one_lan(&t, 8, &far);
+	peer_node_offer(&t.a, "x");
+	run(&t, 10 * USEC_PER_SEC);
+	assert_int_equal(peer_node_count(&t.a, 0, 10), 10);
+	peer_node_turn(&t.a);
+	run(&t, USEC_PER_SEC);
+	assert_int_equal(t.b.next_number, 10);
+	assert_int_equal(t.a.disconnected, 0);
+	sim_host_cut(t.b.host, true);
+	assert_int_equal(peer_node_count(&t.a, 10, 10), 10);
+	peer_node_turn(&t.a);
+	run(&t, 2 * USEC_PER_SEC);
+	assert_int_equal(t.a.disconnected, 1);
+	sim_host_cut(t.b.host, false);
+	run(&t, 10 * USEC_PER_SEC);
+	assert_int_equal(t.b.next_number, 20);
+	assert_false(t.b.out_of_order);
+	end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +312,7 @@ int main(void)
 		TEST(test_wrong_certificate),
 		TEST(test_close),
 		TEST(test_idle),
+		TEST(test_dead_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ struct console_session {
 	char device[128], device_key[SIGN_KEY_TEXT], id[128];
 	json_t *early; /* candidates from before the session had an id; answers likewise */
 	json_t *early_answer;
-	bool asked, answered, connected, over, closed, ended;
+	bool asked, answered, connected, reported, over, closed, ended;
 };
 
 static void fail(struct console_session *s, const char *why)
@@ -181,6 +181,16 @@ static void on_description(struct console_session *s, const char *sdp)
 		fail(s, "The hub went away while the session was being set up.");
 }
 
+static void report_route(struct console_session *s, const struct fl_route *route)
+{
+	json_t *json = route_json(route);
+
+	if (!json)
+		return;
+	s->reported = true;
+	call(s, "Route", json_pack("{s:s, s:o}", "session", s->id, "route", json));
+}
+
 static void on_route(struct console_session *s, const struct fl_event *e)
 {
 	struct fl_route route;
@@ -196,9 +206,7 @@ static void on_route(struct console_session *s, const struct fl_event *e)
 		fail(s, why);
 		return;
 	}
-	json_t *json = route_json(&route);
-	if (json)
-		call(s, "Route", json_pack("{s:s, s:o}", "session", s->id, "route", json));
+	report_route(s, &route);
 	if (s->connected)
 		loop_timer_stop(&s->timer);
 	s->handler->on_event(s->arg, e);
@@ -508,9 +516,16 @@ static void wait_until(struct console_session *s, const bool *flag, usec_t until
 void console_session_end(struct console_session *s)
 {
 	usec_t until = usec_add(usec_monotonic(), GOODBYE_US);
+	struct fl_route route;
 
 	s->over = true;
 	loop_timer_stop(&s->timer);
+	/* data flows before the choice of the route is final: a short session may be over by then
+	 */
+	if (s->connected && !s->reported) {
+		fl_peer_route(s->peer, &route);
+		report_route(s, &route);
+	}
 	/* the hub hears it from us before the device can tell that we are gone */
 	s->ended = !s->up || !*s->id ||
 		   realtime_call(s->rt, "End",

@@ -147,19 +147,32 @@ static void explain(struct fl_route *r, const struct ice_pair_info *s)
 		snprintf(r->reason, sizeof(r->reason), "%s.", how);
 }
 
+/* The selected pair; before the choice is made, the one that data takes meanwhile. */
+static const struct ice_pair_info *in_use(const struct peer *p, const struct ice_pair_info *pairs,
+					  size_t n)
+{
+	bool carries = p->path.level == ICE_PATH_VALID ||
+		       (p->path.level == ICE_PATH_EARLY && p->ever_connected);
+
+	for (size_t i = 0; i < n; i++)
+		if (pairs[i].selected)
+			return &pairs[i];
+	for (size_t i = 0; carries && i < n; i++)
+		if (addr_equal(&pairs[i].base, &p->path.local) &&
+		    addr_equal(&pairs[i].remote, &p->path.remote))
+			return &pairs[i];
+	return NULL;
+}
+
 void peer_route(const struct peer *p, struct fl_route *out)
 {
 	struct ice_pair_info pairs[ICE_PAIRS_MAX];
 	size_t n = p->ice ? ice_pairs(p->ice, pairs, ICE_PAIRS_MAX) : 0;
-	const struct ice_pair_info *selected = NULL;
+	const struct ice_pair_info *selected = in_use(p, pairs, n);
 
 	*out = (struct fl_route){ .method = FL_ROUTE_NONE };
-	for (size_t i = 0; i < n; i++) {
-		if (pairs[i].selected && !selected)
-			selected = &pairs[i];
-		if (out->n_tried < FL_ROUTE_PAIRS_MAX)
-			out->tried[out->n_tried++] = pair_of(&pairs[i]);
-	}
+	for (size_t i = 0; i < n && out->n_tried < FL_ROUTE_PAIRS_MAX; i++)
+		out->tried[out->n_tried++] = pair_of(&pairs[i]);
 	if (!selected) {
 		snprintf(out->reason, sizeof(out->reason), "No route yet: %zu pairs tried.", n);
 		return;

@@ -56,7 +56,7 @@ struct cli_command {
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name; the exit status */
 };
 
-extern const struct cli_command cli_up, cli_devices, cli_connect, cli_route;
+extern const struct cli_command cli_up, cli_devices, cli_connect, cli_route, cli_put, cli_get;
 
 /* Writes the completion of bash for all commands. */
 void cli_completion(void);

@@ -27,6 +27,7 @@ struct console_session {
 	const struct target *target;
 	char *device_text;
 	enum session_route route;
+	const char *module;
 	const struct console_handler *handler;
 	void *arg;
 
@@ -175,7 +176,7 @@ static void on_description(struct console_session *s, const char *sdp)
 	}
 	int err = realtime_call(s->rt, "Connect",
 				json_pack("{s:s, s:[s], s:s, s:b}", "device", s->device, "modules",
-					  "terminal", "sdp", sdp, "trickle", 1),
+					  s->module, "sdp", sdp, "trickle", 1),
 				on_connect_result, s);
 	if (err < 0)
 		fail(s, "The hub went away while the session was being set up.");
@@ -471,6 +472,7 @@ int console_session_create(struct loop *loop, const struct console_config *confi
 	s->loop = loop;
 	s->target = config->target;
 	s->route = config->route;
+	s->module = config->module ? config->module : "terminal";
 	s->handler = handler;
 	s->arg = arg;
 	s->device_text = strdup(config->device);

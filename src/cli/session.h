@@ -26,6 +26,7 @@ struct console_config {
 	const struct target *target; /* must outlive the session */
 	const char *device;	     /* name or id */
 	enum session_route route;
+	const char *module; /* the one that is asked for; NULL: "terminal" */
 };
 
 int console_session_create(struct loop *loop, const struct console_config *config,

@@ -208,7 +208,7 @@ def test_usage_errors_end_with_2(hub, words):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["help"], ["--version"], ["help", "connect"], ["--completion"]] + [
-    [command, flag] for command in ["up", "devices", "connect", "route"] for flag in ["--help", "--manual", "--completion"]
+    [command, flag] for command in ["up", "devices", "connect", "route", "put", "get"] for flag in ["--help", "--manual", "--completion"]
 ])
 def test_help_in_every_form(hub, words):
     done = subprocess.run([cli_words(hub, "x")[0], *words], env=cli_env(hub), capture_output=True, timeout=30,

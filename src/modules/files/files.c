@@ -55,8 +55,9 @@ static void refuse(struct transfer *t, const struct files_failure *failure)
 	struct files_message m = { .type = FILES_FAILED, .bytes = span_str(text ? text : "{}") };
 	int n = files_message_put(&m, bytes, sizeof(bytes));
 
-	if (n > 0)
-		(void)module_send(t->owner->module, t->channel, span_of(bytes, (size_t)n), false);
+	if (n < 0 ||
+	    module_send(t->owner->module, t->channel, span_of(bytes, (size_t)n), false) < 0)
+		log_warn("files-refusal-lost", "code=%s", failure->code);
 	(void)module_close(t->owner->module, t->channel);
 	drop(t);
 }

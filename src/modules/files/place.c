@@ -200,8 +200,7 @@ static int move_to_place(struct place *p, int dir, const char *temp, const char 
 
 int place_finish(struct place *p, const uint8_t hash[FILES_HASH_LEN])
 {
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
-				     { p->mtime_ns / 1000000000, p->mtime_ns % 1000000000 } };
+	struct timespec times[2];
 	uint8_t ours[FILES_HASH_LEN];
 	char temp[FILES_NAME_MAX + 1];
 	const char *name;
@@ -216,10 +215,7 @@ int place_finish(struct place *p, const uint8_t hash[FILES_HASH_LEN])
 	}
 	if (p->found == PLACE_FILE)
 		return 0;
-	if (times[1].tv_nsec < 0) {
-		times[1].tv_sec--;
-		times[1].tv_nsec += 1000000000;
-	}
+	files_times(p->mtime_ns, times);
 	FL_CLEANUP(fl_closep) int dir = files_open_parent(p->root, p->path, &name);
 	if (dir < 0)
 		return dir;

@@ -191,9 +191,7 @@ static int make_folder(struct item *it)
 
 static int finish_folder(struct item *it)
 {
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
-				     { it->place.mtime_ns / 1000000000,
-				       it->place.mtime_ns % 1000000000 } };
+	struct timespec times[2];
 	const char *name;
 	FL_CLEANUP(fl_closep) int dir = files_open_parent(it->place.root, it->path, &name);
 
@@ -203,10 +201,7 @@ static int finish_folder(struct item *it)
 	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (times[1].tv_nsec < 0) {
-		times[1].tv_sec--;
-		times[1].tv_nsec += 1000000000;
-	}
+	files_times(it->place.mtime_ns, times);
 	if (fsync(fd) < 0 && errno != EINVAL)
 		return -errno;
 	/* a folder that was there before and is somebody else's keeps its mode and time */
@@ -289,20 +284,27 @@ static enum files_step look(struct files_receiver *r, struct item *it, struct sp
 
 /* ---- contents ---- */
 
-/* The file whose contents come now; NULL: failed. */
-static struct item *expect(struct files_receiver *r, enum stage stage)
+/* A folder, link or folder's end whose turn has come needs nothing more of the sender. */
+static bool finish_head(struct files_receiver *r)
 {
 	struct item *it = item_at(r, 0);
 
-	/* what stands before it needs nothing of the sender: it may only not have been its turn */
-	while (r->looked > 0 && it->kind != FILES_FILE && !r->failure.code[0]) {
-		int err = it->kind == FILES_DIR_END ? finish_folder(it) : 0;
-		if (err < 0)
-			fail_item(r, it, err);
-		else
-			drop_head(r);
-		it = item_at(r, 0);
-	}
+	if (r->looked == 0 || it->kind == FILES_FILE || r->failure.code[0])
+		return false;
+	int err = it->kind == FILES_DIR_END ? finish_folder(it) : 0;
+	if (err < 0)
+		fail_item(r, it, err);
+	else
+		drop_head(r);
+	return true;
+}
+
+/* The file whose contents come now; NULL: failed. */
+static struct item *expect(struct files_receiver *r, enum stage stage)
+{
+	while (finish_head(r))
+		;
+	struct item *it = item_at(r, 0);
 	if (r->failure.code[0])
 		return NULL;
 	if (r->looked > 0 && it->stage == stage)
@@ -428,15 +430,8 @@ enum files_step files_receiver_step(struct files_receiver *r, struct span *out)
 		return tell_failure(r, out);
 	if (r->complete)
 		return FILES_STEP_OVER;
-	struct item *it = item_at(r, 0);
-	if (r->looked > 0 && it->kind != FILES_FILE) {
-		int err = it->kind == FILES_DIR_END ? finish_folder(it) : 0;
-		if (err < 0)
-			fail_item(r, it, err);
-		else
-			drop_head(r);
+	if (finish_head(r))
 		return FILES_STEP_AGAIN;
-	}
 	if (r->bytes_done >= FILES_ACK_STEP || r->entries_done >= ACK_ENTRIES ||
 	    (r->entries_done > 0 && r->n == 0))
 		return acknowledge(r, out);

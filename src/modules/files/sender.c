@@ -341,11 +341,11 @@ static enum files_step hash_source(struct files_sender *s, struct span *out)
 		files_fail(&s->failure, "internal", "Out of memory.");
 		return FILES_STEP_AGAIN;
 	}
-	if (memcmp(hash, q->hash, sizeof(hash)) != 0) {
+	if (memcmp(hash, q->hash, sizeof(hash)) == 0) {
+		s->progress.already += q->offset == (uint64_t)q->st.st_size;
+	} else if (q->offset > 0) {
 		(void)begin_source(s);
 		q->offset = 0;
-	} else if (q->offset > 0 && q->offset == (uint64_t)q->st.st_size) {
-		s->progress.already++;
 	}
 	s->state = SENDING;
 	s->progress.at = s->at;
@@ -451,8 +451,6 @@ static void take_want(struct files_sender *s, const struct files_message *m)
 	q->wanted = true;
 	q->offset = m->offset;
 	memcpy(q->hash, m->hash, sizeof(q->hash));
-	if (q->offset == 0) /* there is nothing to compare */
-		(void)EVP_Digest("", 0, q->hash, NULL, EVP_sha256(), NULL);
 	s->n_wanted++;
 }
 

@@ -153,6 +153,14 @@ bool files_target_open(const char *path, bool many, bool has_into, bool *into, c
 	return open_folder(parent, where, out, f);
 }
 
+void files_times(int64_t mtime_ns, struct timespec times[2])
+{
+	int64_t seconds = mtime_ns / 1000000000, ns = mtime_ns % 1000000000;
+
+	times[0] = (struct timespec){ .tv_nsec = UTIME_OMIT };
+	times[1] = (struct timespec){ seconds - (ns < 0), ns < 0 ? ns + 1000000000 : ns };
+}
+
 EVP_MD_CTX *files_hash_new(void)
 {
 	EVP_MD_CTX *h = EVP_MD_CTX_new();

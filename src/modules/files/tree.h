@@ -60,6 +60,10 @@ struct files_target {
 bool files_target_open(const char *path, bool many, bool has_into, bool *into, const char *where,
 		       struct files_target *out, struct files_failure *f) FL_WARN_UNUSED;
 
+/* For futimens(): the access time as it is, and this time of the last change. */
+struct timespec;
+void files_times(int64_t mtime_ns, struct timespec times[2]);
+
 EVP_MD_CTX *files_hash_new(void); /* NULL: no memory */
 bool files_hash_add(EVP_MD_CTX *h, const void *p, size_t len);
 /* The hash so far; h goes on. */

@@ -15,7 +15,7 @@
 #include "modules/files/sender.h"
 
 #define STEPS_PER_TURN 32
-#define STALL_US (20 * USEC_PER_SEC)  /* nothing heard although something is awaited */
+#define STALL_US (10 * USEC_PER_SEC)  /* nothing heard although something is awaited */
 #define SHOW_US (200 * USEC_PER_MSEC) /* between two lines of progress */
 #define MUTE_MAX 5		      /* channels in a row that closed without a word */
 

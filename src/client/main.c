@@ -59,7 +59,8 @@ static const struct opt_program program = {
 	.summary = "the daemon on an endpoint of Fairlead",
 	.usage = "fairlead-client --hub URL --enrol-file FILE --data DIR",
 	.about = "Keeps one connection to the hub, answers consoles that the hub grants a session, "
-		 "and runs the modules (files, screen, terminal) for them. It listens on no TCP port.\n\n"
+		 "and runs the modules (files, screen, terminal) for them. It listens on no TCP "
+		 "port.\n\n"
 		 "The exit status is 0 after SIGTERM or SIGINT, 1 for a failure that trying again "
 		 "cannot mend, 2 for a wrong option.",
 	.options = table,

@@ -309,6 +309,7 @@ static enum files_step begin_source(struct files_sender *s)
 {
 	struct source *q = &s->queue[s->head];
 
+	EVP_MD_CTX_free(s->hash);
 	s->hash = files_hash_new();
 	if (!s->hash)
 		files_fail(&s->failure, "internal", "Out of memory.");

@@ -100,20 +100,21 @@ static void print_summary(const struct transfer_result *r)
 	printf("\n");
 }
 
-static int transfer(const struct options *o, struct transfer_config *config)
+static int transfer(const struct options *o, const struct transfer_config *what)
 {
+	struct transfer_config config = *what;
 	struct transfer_result result;
 	struct target target;
 	int status = target_open(&o->common, &target);
 
 	if (status != 0)
 		return status;
-	config->hub = &target;
-	config->route = (enum session_route)o->route;
-	config->force = o->force;
-	config->retry_us = (usec_t)o->retry_s * USEC_PER_SEC;
-	config->show = !o->common.json && isatty(2);
-	status = transfer_run(config, &result);
+	config.hub = &target;
+	config.route = (enum session_route)o->route;
+	config.force = o->force;
+	config.retry_us = (usec_t)o->retry_s * USEC_PER_SEC;
+	config.show = !o->common.json && isatty(2);
+	status = transfer_run(&config, &result);
 	if (o->common.json)
 		print_json(&result, status == 0);
 	else if (status == 0 && isatty(1))

@@ -241,7 +241,8 @@ static void on_event(void *arg, const struct fl_event *e)
 {
 	struct connect *c = arg;
 
-	if (e->type == FL_EVENT_ROUTE || e->channel != c->channel)
+	if (e->type == FL_EVENT_ROUTE || e->type == FL_EVENT_DISCONNECTED ||
+	    e->channel != c->channel)
 		return;
 	if (e->type == FL_EVENT_CHANNEL_DATA && !e->is_text)
 		take_message(c, span_of(e->data, e->len));

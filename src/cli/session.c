@@ -235,6 +235,7 @@ static void take_event(struct console_session *s, const struct fl_event *e)
 	case FL_EVENT_DISCONNECTED:
 		loop_timer_after(&s->timer, LOST_US);
 		(void)fl_peer_restart(s->peer);
+		s->handler->on_event(s->arg, e);
 		return;
 	case FL_EVENT_CLOSED:
 		s->closed = true;

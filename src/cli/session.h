@@ -16,7 +16,8 @@ struct console_session;
 
 struct console_handler {
 	void (*on_connected)(void *arg);
-	/* Channel events of the peer, and FL_EVENT_ROUTE. */
+	/* Channel events of the peer, FL_EVENT_ROUTE and FL_EVENT_DISCONNECTED (the session looks
+	 * for another route by itself). */
 	void (*on_event)(void *arg, const struct fl_event *event);
 	/* Once, unless console_session_end() came first. why: a sentence without "fairlead:". */
 	void (*on_failed)(void *arg, const char *why);

@@ -15,7 +15,8 @@
 #include "modules/files/sender.h"
 
 #define STEPS_PER_TURN 32
-#define STALL_US (10 * USEC_PER_SEC)  /* nothing heard although something is awaited */
+#define LOST_US (5 * USEC_PER_SEC)    /* without a route, until a new session is made */
+#define SILENT_US (60 * USEC_PER_SEC) /* with one; a slow disk or link takes its time */
 #define SHOW_US (200 * USEC_PER_MSEC) /* between two lines of progress */
 #define MUTE_MAX 5		      /* channels in a row that closed without a word */
 
@@ -42,7 +43,9 @@ struct transfer {
 	bool has_into, into; /* put: what the device found its path to be; get: what we did */
 	char *const *names;  /* get: the first names that may come */
 	struct retry retry;
-	usec_t began, active; /* active: when something was last heard or worked on */
+	usec_t began, active; /* active: when something was last heard, taken or worked on */
+	usec_t lost;	      /* when the route fell silent; 0: it has not */
+	size_t buffered;      /* bytes that the channel had not got rid of */
 	struct files_failure failure;
 	char why[512]; /* of the last break */
 	uint64_t done_before, bytes_before;
@@ -256,6 +259,7 @@ static void open_channel(struct transfer *t)
 	t->heard = false;
 	t->held = span_of(NULL, 0);
 	t->active = loop_now(t->loop);
+	t->lost = 0;
 	t->state = RUNNING;
 	t->channel = fl_channel_open(console_session_peer(t->session), "files", NULL);
 	if (t->channel < 0) {
@@ -290,6 +294,7 @@ static void take_message(struct transfer *t, struct span data)
 
 	t->heard = true;
 	t->mute = 0;
+	t->lost = 0;
 	t->active = loop_now(t->loop);
 	if (files_message_get(data, &m) < 0) {
 		complain(t, "bad-request", "The device sent a message that is not known.");
@@ -351,7 +356,12 @@ static void on_event(void *arg, const struct fl_event *e)
 {
 	struct transfer *t = arg;
 
-	if (e->type == FL_EVENT_ROUTE || e->channel != t->channel || t->state != RUNNING)
+	if (e->type == FL_EVENT_ROUTE)
+		t->lost = 0;
+	else if (e->type == FL_EVENT_DISCONNECTED && t->lost == 0)
+		t->lost = loop_now(t->loop);
+	if (e->type == FL_EVENT_ROUTE || e->type == FL_EVENT_DISCONNECTED ||
+	    e->channel != t->channel || t->state != RUNNING)
 		return;
 	if (e->type == FL_EVENT_CHANNEL_DATA)
 		take_message(t, span_of(e->data, e->len));
@@ -459,14 +469,29 @@ static void on_again(void *arg)
 		begin_session(t);
 }
 
+/* Before the session itself gives up, because a new one is soon made and nothing is lost. */
+static void check_alive(struct transfer *t)
+{
+	usec_t now = loop_now(t->loop);
+	size_t buffered = fl_channel_buffered(console_session_peer(t->session), t->channel);
+
+	if (buffered != t->buffered)
+		t->active = now;
+	t->buffered = buffered;
+	if (t->lost && usec_sub(now, t->lost) > LOST_US)
+		interrupt(t, true, "The route fell silent.");
+	else if (usec_sub(now, t->active) > SILENT_US)
+		interrupt(t, true, "The device fell silent.");
+}
+
 static void on_tick(void *arg)
 {
 	struct transfer *t = arg;
 
 	if (t->config->show)
 		show(t);
-	if (t->state == RUNNING && usec_sub(loop_now(t->loop), t->active) > STALL_US)
-		interrupt(t, true, "The device fell silent.");
+	if (t->state == RUNNING)
+		check_alive(t);
 	loop_timer_after(&t->tick, SHOW_US);
 }
 

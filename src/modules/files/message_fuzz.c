@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(text);
 		free(text);
 	}
-	if (m.type == FILES_BEGUN)
-		(void)files_begun_parse(m.bytes, &into);
+	if (m.type == FILES_BEGUN && files_begun_parse(m.bytes, &into) < 0)
+		return 0;
 	return 0;
 }

@@ -490,7 +490,8 @@ int files_sender_create(const struct files_sender_config *config, struct files_s
 	s->slice = malloc(FILES_SLICE);
 	s->roots = calloc(config->n_paths, sizeof(*s->roots));
 	while (s->roots && s->n_roots < config->n_paths &&
-	       (s->roots[s->n_roots] = files_trim(config->paths[s->n_roots])))
+	       (s->roots[s->n_roots] = files_trim(
+			*config->paths[s->n_roots] ? config->paths[s->n_roots] : ".")))
 		s->n_roots++;
 	if (!s->slice || s->n_roots < config->n_paths) {
 		files_sender_destroy(s);

@@ -173,6 +173,15 @@ def test_client_is_killed(client, flight):
     flight.lands()
 
 
+def test_device_is_silent_for_a_moment(client, flight):
+    """Long enough that the route is given up; whichever way it comes back, nothing is missing."""
+    client.process.send_signal(signal.SIGSTOP)
+    flight.go_on()
+    time.sleep(5)
+    client.process.send_signal(signal.SIGCONT)
+    flight.lands(1)
+
+
 def test_device_is_silent_for_a_while(client, flight):
     """As when its network is out: the command makes a new session, while the old module still has the file."""
     client.process.send_signal(signal.SIGSTOP)

@@ -50,6 +50,33 @@ struct fl_ice_server {
 
 enum fl_video_codec { FL_VIDEO_H264, FL_VIDEO_VP8 };
 
+/* The way out that relays over a stream may also be reached by: an HTTP proxy's CONNECT
+ * (RFC 9110 §9.3.6), tried beside the direct way. Authentication is what the proxy asks for:
+ * Basic, Digest, NTLM or Negotiate. */
+struct fl_proxy {
+	const char *url;	     /* "http://host:port", "https://…", "socks5h://…" */
+	const char *user, *password; /* NULL: none. Negotiate takes the ticket of the environment */
+};
+
+enum fl_relay_use { FL_RELAY_ALLOWED, FL_RELAY_LAST_RESORT, FL_RELAY_FORBIDDEN };
+
+#define FL_POLICY_LIST_MAX 16
+
+/* What an administrator allows (docs/protocol.md §1.2). Holds for our own candidates and for those
+ * of the other side. All zero allows everything. */
+struct fl_route_policy {
+	bool no_local, no_punched, no_relayed;
+	enum fl_relay_use relay;
+	bool no_turn_udp, no_turn_tcp, no_turn_tls, no_turn_wss;
+	/* shell patterns of interface names, and "address/bits"; NULL ends a list */
+	const char *prefer_interfaces[FL_POLICY_LIST_MAX + 1];
+	const char *exclude_interfaces[FL_POLICY_LIST_MAX + 1];
+	const char *prefer_subnets[FL_POLICY_LIST_MAX + 1];
+	const char *exclude_subnets[FL_POLICY_LIST_MAX + 1];
+	uint8_t dscp;	   /* 0 to 63 (RFC 2474), of every packet of the session */
+	uint32_t max_kbit; /* per second, what this end sends in all; 0: no limit */
+};
+
 struct fl_peer_config {
 	const struct fl_identity *identity; /* needed */
 	const struct fl_ice_server *ice_servers;
@@ -60,7 +87,9 @@ struct fl_peer_config {
 	size_t n_video_codecs;
 	uint32_t video_max_bps; /* 0: 8,000,000 */
 	bool loopback;		/* offer and use loopback addresses too (tests, same machine) */
-	uint16_t port_min, port_max; /* local UDP ports; 0, 0: any */
+	uint16_t port_min, port_max;	      /* local UDP ports; 0, 0: any */
+	const struct fl_route_policy *policy; /* NULL: everything is allowed */
+	const struct fl_proxy *proxy; /* for relays over TCP, TLS and WSS; NULL: direct only */
 };
 
 int fl_peer_create(const struct fl_peer_config *config, struct fl_peer **out);

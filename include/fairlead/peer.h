@@ -206,12 +206,95 @@ struct fl_pair {
 	struct fl_candidate local, remote;
 	bool tcp; /* between the two ends; else UDP */
 	enum fl_pair_state state;
-	uint32_t sent, answered;
-	uint32_t rtt_us; /* of the latest check, 0: none answered */
+	uint32_t sent, answered; /* our checks */
+	uint32_t received;	 /* the other side's */
+	uint32_t rtt_us;	 /* of the latest check, 0: none answered */
+	char error[96];		 /* why it failed or does not work now, for people; else "" */
+};
+
+/* What kind of network a local address belongs to; of the other side's nothing is known. */
+enum fl_net {
+	FL_NET_UNKNOWN,
+	FL_NET_PHYSICAL,
+	FL_NET_TEMPORARY, /* an IPv6 privacy address (RFC 8981) of a physical network */
+	FL_NET_VIRTUAL,	  /* VPN, container, virtual machine */
+	FL_NET_LINK_LOCAL
+};
+
+enum fl_candidate_use {
+	FL_USE_UNUSED,	 /* good, but in no pair; why says it */
+	FL_USE_TRIED,	 /* in at least one pair that was checked */
+	FL_USE_SELECTED, /* carries the session */
+	FL_USE_IGNORED,	 /* not of use, refused by a rule or a limit; why says it */
+	FL_USE_GONE	 /* the address was lost since */
+};
+
+/* A candidate of either end, as this end knows it. */
+struct fl_found {
+	bool remote; /* the other side's */
+	bool tcp;    /* else UDP */
+	enum fl_candidate_type type;
+	char address[64]; /* IP as text, or the name that was offered instead (cut) */
+	uint16_t port;
+	/* local: the interface, the STUN server's address or the relay's URL it came from; remote:
+	 * "description", "trickle" or "check" (peer-reflexive) */
+	char origin[96];
+	enum fl_net net;
+	uint32_t since_us; /* found so long after this end began to gather */
+	enum fl_candidate_use use;
+	char why[96]; /* of those not in use; "": nothing to say */
+};
+
+enum fl_server_state {
+	FL_SERVER_ASKING,
+	FL_SERVER_ANSWERED,
+	FL_SERVER_SILENT,  /* nothing came back */
+	FL_SERVER_REFUSED, /* answered with an error: code */
+	FL_SERVER_FAILED,  /* not reached: name, connection or certificate */
+	FL_SERVER_UNUSED   /* not asked: policy, limit, or nothing to ask from */
+};
+
+/* A STUN or TURN server, by one transport and one way. */
+struct fl_server {
+	char url[272];	   /* as configured */
+	char transport[8]; /* "udp", "tcp", "tls", "wss" */
+	bool proxy;	   /* by way of the HTTP proxy; else direct */
+	enum fl_server_state state;
+	uint32_t took_us; /* from the first question to the answer; 0: none */
+	char mapped[72];  /* our address as it saw it, "ip:port" or "[ip]:port"; else "" */
+	uint16_t code;	  /* STUN error code or HTTP status of a refusal; else 0 */
+	char error[128];  /* what went wrong, for people; else "" */
+};
+
+/* RFC 4787 §4.1: does the address that others see depend on where a packet goes? */
+enum fl_nat_mapping {
+	FL_MAPPING_UNKNOWN,
+	FL_MAPPING_NONE, /* no translation */
+	FL_MAPPING_INDEPENDENT,
+	FL_MAPPING_ADDRESS, /* a new one for each address */
+	FL_MAPPING_PORT	    /* for each address and port ("symmetric") */
+};
+
+/* RFC 4787 §5: whose packets come in on a mapping? */
+enum fl_nat_filtering {
+	FL_FILTERING_UNKNOWN,
+	FL_FILTERING_OPEN,    /* anybody's */
+	FL_FILTERING_ADDRESS, /* of addresses that were spoken to */
+	FL_FILTERING_PORT     /* of addresses and ports that were spoken to */
+};
+
+/* Candidates and packets that were dropped for one reason. */
+struct fl_ignored {
+	char word[24]; /* stable: "malformed", "unauthenticated", … (docs/peer.md has all) */
+	uint64_t count;
 };
 
 #define FL_ROUTE_PAIRS_MAX 64
+#define FL_ROUTE_CANDIDATES_MAX 64
+#define FL_ROUTE_SERVERS_MAX 32
+#define FL_ROUTE_IGNORED_MAX 32
 
+/* The route report. Some 50 KB: not for the stack of a small thread. */
 struct fl_route {
 	enum fl_route_method method;
 	uint32_t rtt_us, setup_us; /* setup: from offer or answer to the selected pair */
@@ -222,13 +305,28 @@ struct fl_route {
 	struct fl_pair pair; /* the selected one */
 	struct fl_pair tried[FL_ROUTE_PAIRS_MAX];
 	size_t n_tried;
+	struct fl_found candidates[FL_ROUTE_CANDIDATES_MAX]; /* ours first, in order of time */
+	size_t n_candidates;
+	struct fl_server servers[FL_ROUTE_SERVERS_MAX];
+	size_t n_servers;
+	enum fl_nat_mapping mapping; /* of the NAT in front of this end, as far as seen */
+	enum fl_nat_filtering filtering;
+	struct fl_ignored ignored[FL_ROUTE_IGNORED_MAX]; /* counts above 0 only */
+	size_t n_ignored;
 };
 
-/* What is known now; method FL_ROUTE_NONE while there is no pair. */
+/* What is known now; method FL_ROUTE_NONE while there is no pair: then pair is not set, and the
+ * rest says what was tried. */
 void fl_peer_route(const struct fl_peer *peer, struct fl_route *out);
 
 const char *fl_route_method_name(enum fl_route_method method);	 /* "local" … */
 const char *fl_candidate_type_name(enum fl_candidate_type type); /* "host" … */
+const char *fl_pair_state_name(enum fl_pair_state state);	 /* "in-progress" … */
+const char *fl_net_name(enum fl_net net);			 /* "physical" …; unknown: "" */
+const char *fl_candidate_use_name(enum fl_candidate_use use);	 /* "selected" … */
+const char *fl_server_state_name(enum fl_server_state state);	 /* "answered" … */
+const char *fl_nat_mapping_name(enum fl_nat_mapping mapping);	 /* "independent" … */
+const char *fl_nat_filtering_name(enum fl_nat_filtering filtering);
 const char *fl_error_text(int err);
 
 #ifdef __cplusplus

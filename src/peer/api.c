@@ -179,38 +179,3 @@ void fl_peer_route(const struct fl_peer *peer, struct fl_route *out)
 	peer_route(peer->core, out);
 	driver_relays_describe(peer, out);
 }
-
-const char *fl_route_method_name(enum fl_route_method method)
-{
-	switch (method) {
-	case FL_ROUTE_NONE:
-		return "none";
-	case FL_ROUTE_LOCAL:
-		return "local";
-	case FL_ROUTE_PUNCHED:
-		return "punched";
-	case FL_ROUTE_RELAYED:
-		return "relayed";
-	}
-	return "none";
-}
-
-const char *fl_candidate_type_name(enum fl_candidate_type type)
-{
-	switch (type) {
-	case FL_CANDIDATE_HOST:
-		return "host";
-	case FL_CANDIDATE_SRFLX:
-		return "srflx";
-	case FL_CANDIDATE_PRFLX:
-		return "prflx";
-	case FL_CANDIDATE_RELAY:
-		return "relay";
-	}
-	return "host";
-}
-
-const char *fl_error_text(int err)
-{
-	return err_text(err);
-}

@@ -28,13 +28,14 @@ MAY = {
     "peer": {"base", "io", "proto/*"},
     "relay": {"base", "io", "proto/*"},
     "modules": {"base", "io"},
-    "hub": {"base", "io", "proto/*", "hublink"},
+    "policy": {"base"},
+    "hub": {"base", "io", "proto/*", "hublink", "policy"},
     "hublink": {"base", "io", "proto/*", "peer"},
-    "client": {"base", "io", "proto/*", "hublink", "peer", "modules"},
-    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules"},
+    "client": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy"},
+    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy"},
     "demo": {"base", "io"},
 }
-INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|demo|fairlead)/[^">]+)[">]', re.M)
+INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|policy|demo|fairlead)/[^">]+)[">]', re.M)
 
 
 def folder_of(path):

@@ -17,3 +17,11 @@ def lab():
     with made:
         made.start_relay()
         yield made
+
+
+@pytest.fixture(scope="module")
+def hub(lab):
+    try:
+        return lab.start_hub()
+    except Unsupported as reason:
+        pytest.skip(str(reason))

@@ -1,8 +1,11 @@
 """Networks to try routes in: an internet, a relay on it with two addresses, and sites behind routers of a named kind.
 
     with Lab() as lab:                              # raises Unsupported with the reason
-        lab.start_relay(program)
+        lab.start_relay()
+        lab.start_hub()                             # and a DNS server
         a, b = lab.site("symmetric"), lab.site("full-cone")
+        client = a.start_client()                   # fairlead-client on a's first host
+        b.cli("route", client.id, "--json")         # fairlead route on b's first host
         with a.host:                                # what this thread starts now is in there
             ...
         a.wan_bytes()                               # what has crossed the site's broadband line, both ways
@@ -11,7 +14,9 @@ Every namespace is without a name and ends with this process: nothing stays behi
 side. Root of a user namespace is enough (tests/support/netns). The addresses are those for benchmarks and documentation
 (RFC 2544, RFC 3849), so nothing here means anything outside.
 
-    internet 198.18.0.0/15, 2001:db8::/32 ──┬── 198.18.0.10, 198.18.0.11, 2001:db8::10: the relay
+    internet 198.18.0.0/15, 2001:db8::/32 ──┬── 198.18.0.10, 198.18.0.11, 2001:db8::10, ::11: the relay
+                                            ├── 198.18.0.20, 2001:db8::20: the hub
+                                            ├── 198.18.0.53, 2001:db8::53: the DNS server
                                             └── 198.18.N.2 router N: br0 192.168.1.1/24 ── host 192.168.1.10 …
 
 Every site behind NAT has the same private network, and its first host the same address, as most homes do.
@@ -26,15 +31,15 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import nets  # noqa: E402
 from nets import Unsupported  # noqa: E402, F401
-from relay import Relay, make_certificate  # noqa: E402
+from relay import Relay  # noqa: E402
+from services import Certificates, Programs, RELAY_NAME, RELAY_OTHER_NAME, Services, end  # noqa: E402
 
-RELAY, RELAY_OTHER, RELAY_V6 = "198.18.0.10", "198.18.0.11", "2001:db8::10"
+RELAY, RELAY_OTHER, RELAY_V6, RELAY_OTHER_V6 = "198.18.0.10", "198.18.0.11", "2001:db8::10", "2001:db8::11"
 PORT, OTHER_PORT = 3478, 3479
 USER, PASSWORD = "lab", "the password of the lab"
 
@@ -160,6 +165,10 @@ class RefusedRules(Exception):
 
 
 class Net(nets.Net):
+    """enter: what stands before the words of a program that asks the lab's DNS server."""
+
+    enter = ()
+
     def batch(self, *lines):
         with self:
             subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True, capture_output=True)
@@ -183,7 +192,7 @@ class Net(nets.Net):
                     file.write_text(value, encoding="ascii")
 
 
-class Site:
+class Site(Programs):
     """A router of a named kind and the hosts behind it: .hosts, .addresses (theirs), .public (the router's)."""
 
     def __init__(self, lab, number, name, changes):
@@ -266,16 +275,19 @@ class Site:
     def servers(self, *transports):
         """What a client here would be told: STUN, and the relay over these transports (all, when none is named)."""
         at = f"[{RELAY_V6}]" if self.v6 else RELAY
-        wss = at if self.v6 else RELAY_OTHER
+        wss = f"[{RELAY_OTHER_V6}]" if self.v6 else RELAY_OTHER
         urls = {"udp": f"turn:{at}:{PORT}?transport=udp", "tcp": f"turn:{at}:{PORT}?transport=tcp",
-                "tls": f"turns:{at}:443?transport=tcp", "wss": f"turns:{wss}:{8443 if self.v6 else 443}?transport=wss"}
+                "tls": f"turns:{at}:443?transport=tcp", "wss": f"turns:{wss}:443?transport=wss"}
         return [{"url": f"stun:{at}:{PORT}"}] + [
             {"url": url, "username": USER, "credential": PASSWORD}
             for transport, url in urls.items() if not transports or transport in transports]
 
 
-class Lab(nets.Lab):
+class Lab(Services, nets.Lab):
     """delay: the program of delay.c, for sites with delay_ms or loss_permille."""
+
+    relay_names = {RELAY_NAME: (RELAY, RELAY_V6), RELAY_OTHER_NAME: (RELAY_OTHER, RELAY_OTHER_V6)}
+    secret = "what hub and relay of the lab share"
 
     def __init__(self, delay=None):
         super().__init__()
@@ -284,18 +296,17 @@ class Lab(nets.Lab):
                 raise Unsupported(f"{program} is missing (packages nftables, iproute2)")
         self.ends, self.sites, self.delay = contextlib.ExitStack(), [], delay
         atexit.register(self.ends.close)  # what runs in the namespaces would keep them
-        self.internet, self.relay_host = self.net(), self.net()
+        self.internet = self.net()
         try:
             self.internet.rules("add table ip probe; add chain ip probe nat { type nat hook postrouting priority 0; }; "
                                 "delete table ip probe")
         except RefusedRules as refused:
             raise Unsupported(f"the kernel lets us make no NAT: {refused}") from refused
         self.internet.forward()
-        self.join(self.internet, "relay", self.relay_host, "eth0")
-        self.internet.batch("address add 198.18.0.1/24 dev relay", "address add 2001:db8::1/64 dev relay nodad")
-        self.relay_host.batch(f"address add {RELAY}/24 dev eth0", f"address add {RELAY_OTHER}/24 dev eth0",
-                              f"address add {RELAY_V6}/64 dev eth0 nodad", "route add default via 198.18.0.1",
-                              "route add default via 2001:db8::1")
+        self.internet.batch("link add servers type bridge forward_delay 0", "link set servers up",
+                            "address add 198.18.0.1/24 dev servers", "address add 2001:db8::1/64 dev servers nodad")
+        self.servers = 0
+        self.relay_host = self.server(RELAY, RELAY_OTHER, RELAY_V6, RELAY_OTHER_V6)
         # the internet has no way to private addresses
         self.internet.batch(*(f"route add unreachable {net}" for net in
                               ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
@@ -311,7 +322,17 @@ class Lab(nets.Lab):
             self.nets.append(Net(self.home))
         except OSError as error:
             raise Unsupported(f"no network namespace: {error}") from error
+        self.nets[-1].enter = self.enter
         return self.nets[-1]
+
+    def server(self, *addresses):
+        """A machine on the internet."""
+        net, self.servers = self.net(), self.servers + 1
+        self.join(self.internet, f"server{self.servers}", net, "eth0")
+        self.internet.batch(f"link set server{self.servers} master servers")
+        net.batch(*(f"address add {address}/64 dev eth0 nodad" if ":" in address else f"address add {address}/24 dev eth0"
+                    for address in addresses), "route add default via 198.18.0.1", "route add default via 2001:db8::1")
+        return net
 
     def join(self, a, name_a, b, name_b, kind=None):
         """A cable; with delay_ms or loss_permille in kind a long one, with the forwarder in the middle."""
@@ -335,26 +356,23 @@ class Lab(nets.Lab):
 
     def start_relay(self, *options):
         """All transports; the four UDP addresses make behaviour discovery (RFC 5780) possible."""
-        folder = self.ends.enter_context(tempfile.TemporaryDirectory())
-        cert, key = make_certificate(folder, "relay.example.org")
-        words = [f"--listen=udp:{at}:{port}" for at in (RELAY, RELAY_OTHER, f"[{RELAY_V6}]") for port in (PORT, OTHER_PORT)]
+        folder = self.folder()
+        self.certificates = Certificates(folder)
+        secret = folder / "secret"
+        secret.write_text(f"{self.secret}\n", encoding="ascii")
+        secret.chmod(0o600)
+        words = [f"--listen=udp:{at}:{port}" for at in (RELAY, RELAY_OTHER, f"[{RELAY_V6}]", f"[{RELAY_OTHER_V6}]")
+                 for port in (PORT, OTHER_PORT)]
         words += [f"--listen=tcp:{at}:{PORT}" for at in (RELAY, f"[{RELAY_V6}]")]
         words += [f"--listen=tls:{at}:443" for at in (RELAY, f"[{RELAY_V6}]")]
-        words += [f"--listen=wss:{RELAY_OTHER}:443", f"--listen=wss:[{RELAY_V6}]:8443"]
+        words += [f"--listen=wss:{at}:443" for at in (RELAY_OTHER, f"[{RELAY_OTHER_V6}]")]
         with self.relay_host:
-            relay = Relay(*words, "--cert", cert, "--key", key, "--relay-address", RELAY, "--relay-address", RELAY_V6,
-                          "--allow-peer", "198.18.0.0/15", "--allow-peer", "2001:db8::/32", "--user",
-                          f"{USER}:{PASSWORD}", *options, listen=())
+            relay = Relay(*words, "--cert", self.certificates.cert, "--key", self.certificates.key, "--relay-address", RELAY,
+                          "--relay-address", RELAY_V6, "--allow-peer", "198.18.0.0/15", "--allow-peer", "2001:db8::/32",
+                          "--secret-file", secret, "--user", f"{USER}:{PASSWORD}", *options, listen=())
         self.ends.callback(relay.kill)
         return relay
 
     def close(self):
         self.ends.close()
         super().close()
-
-
-def end(process):
-    """One that this lab has started."""
-    if process.poll() is None:
-        process.kill()
-    process.wait()

@@ -42,7 +42,7 @@ WAY_TO_THE_RELAY = {"udp-blocked": "tcp", "tcp443-only": "tls"}  # else udp
 SETTLE_S = 10
 DATA = 400_000  # bytes there, and as many back
 SET_UP_MAX = 100_000  # at the broadband line: STUN, and an allocation over each of four transports
-DATA_MAX = 10_000  # the same while data flows: the allocations end
+DATA_MAX = 20_000  # the same while data flows: the allocations end
 
 
 @dataclass

@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.parse
 
 import ed25519
 from signalr import SignalR
@@ -73,7 +74,7 @@ class Hub:
                 self.link = line.split()[2]
             elif line.startswith("ready "):
                 self.url = line.split()[1]
-                self.port = int(self.url.rsplit(":", 1)[1])
+                self.port = urllib.parse.urlsplit(self.url).port or 443
                 return self
             elif not line:
                 self.process.wait(timeout)

@@ -284,3 +284,18 @@ def until(true, seconds=20):
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_one_session_has_both_reports_whole(pair):
+    session = opened(pair)
+    hub, console, device = pair
+    whole = ROUTE | {"candidates": [], "servers": [], "nat": {"mapping": "none", "filtering": "unknown"}, "ignored": {"malformed": 1}}
+    device.connection.invoke("Route", {"session": session, "route": whole})
+    one = hub.staff("GET", f"/api/sessions/{session}").json["session"]
+    assert one["id"] == session and one["route"] == whole and one["routes"] == {"console": None, "device": whole}
+    console.invoke("Route", {"session": session, "route": ROUTE})
+    one = hub.staff("GET", f"/api/sessions/{session}").json["session"]
+    assert one["routes"] == {"console": ROUTE, "device": whole}
+    answer = hub.staff("GET", "/api/sessions/unknown")
+    assert answer.status == 404 and answer.code == "unknown-session"
+    assert hub.ask("GET", f"/api/sessions/{session}").status == 401

@@ -259,15 +259,24 @@ static json_t *parsed(const char *text)
 	return v ? v : json_null();
 }
 
+static json_t *session_json(const struct store_session *s)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:o, s:s?, s:o, s:o}", "id", s->id,
+			 "device", s->device, "deviceName", s->device_name, "user", s->user,
+			 "userName", s->user_name, "modules", parsed(s->modules), "started",
+			 (json_int_t)s->started, "ended",
+			 s->ended ? json_integer(s->ended) : json_null(), "endReason",
+			 s->end_reason, "route", parsed(s->route), "verdict", parsed(s->verdict));
+}
+
+/* A list has a thousand of them: without the long parts of the reports, which one session has. */
 static int put_session(void *arg, const struct store_session *s)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:o, s:s?, s:o}", "id", s->id,
-			      "device", s->device, "deviceName", s->device_name, "user", s->user,
-			      "userName", s->user_name, "modules", parsed(s->modules), "started",
-			      (json_int_t)s->started, "ended",
-			      s->ended ? json_integer(s->ended) : json_null(), "endReason",
-			      s->end_reason, "route", parsed(s->route));
+	static const char *const long_parts[] = { "candidates", "servers", "nat", "ignored" };
+	json_t *o = session_json(s);
 
+	for (size_t i = 0; i < ARRAY_LEN(long_parts); i++)
+		json_object_del(json_object_get(o, "route"), long_parts[i]);
 	return json_array_append_new(arg, o) < 0 ? -ENOMEM : 0;
 }
 
@@ -283,6 +292,34 @@ static int work_sessions(struct exchange *x, struct store *s)
 
 	x->result = list ? json_pack("{s:o}", "sessions", list) : NULL;
 	return err < 0 ? err : x->result ? 0 : -ENOMEM;
+}
+
+static int put_one_session(void *arg, const struct store_session *s)
+{
+	json_t **out = arg;
+
+	*out = session_json(s);
+	return json_object_set_new(*out, "routes",
+				   json_pack("{s:o, s:o}", "console", parsed(s->routes[0]),
+					     "device", parsed(s->routes[1]))) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int work_session(struct exchange *x, struct store *s)
+{
+	json_t *one = NULL;
+	int err = s->ops->session(s, x->id, put_one_session, &one);
+
+	if (err < 0) {
+		json_decref(one);
+		return err;
+	}
+	if (one)
+		x->result = json_pack("{s:o}", "session", one);
+	else
+		exchange_refuse(x, 404, "unknown-session", "There is no such session.");
+	return one && !x->result ? -ENOMEM : 0;
 }
 
 static int put_audit(void *arg, const struct store_audit *a)
@@ -343,6 +380,8 @@ const struct route api_staff_routes[] = {
 	{ HTTP_METHOD_DELETE, "/api/devices/", .prefix = true, .access = ROUTE_SIGNED_IN,
 	  .write = true, .work = work_forget, .finish = finish_forget },
 	{ HTTP_METHOD_GET, "/api/sessions", .access = ROUTE_SIGNED_IN, .work = work_sessions },
+	{ HTTP_METHOD_GET, "/api/sessions/", .prefix = true, .access = ROUTE_SIGNED_IN,
+	  .work = work_session },
 	{ HTTP_METHOD_GET, "/api/audit", .access = ROUTE_SIGNED_IN, .work = work_audit },
 	{ HTTP_METHOD_POST, "/api/enrolment-tokens", .access = ROUTE_SIGNED_IN,
 	  .body = message_enrolment_token, .write = true, .work = work_token },

@@ -61,7 +61,7 @@ const struct schema message_enrolment_token[] = {
 };
 
 static const char *const candidate_types[] = { "host", "srflx", "prflx", "relay", NULL };
-static const char *const methods[] = { "local", "punched", "relayed", NULL };
+static const char *const methods[] = { "local", "punched", "relayed", "none", NULL };
 static const char *const transports[] = { "udp", "tcp", "tls", "wss", NULL };
 static const char *const protocols[] = { "udp", "tcp", "tls", "wss", "dtls", NULL };
 static const char *const states[] = { "succeeded", "failed", "in-progress",
@@ -90,6 +90,7 @@ static const struct schema tried[] = {
 	{ .name = "state", .kind = SCHEMA_ONE_OF, .words = states },
 	{ .name = "sent", .kind = SCHEMA_INTEGER, .max = NUMBER_MAX, .optional = true },
 	{ .name = "answered", .kind = SCHEMA_INTEGER, .max = NUMBER_MAX, .optional = true },
+	{ .name = "received", .kind = SCHEMA_INTEGER, .max = NUMBER_MAX, .optional = true },
 	{ MILLISECONDS("rtt_ms"), .nullable = true, .optional = true },
 	{ TEXT("error", 0, SCHEMA_TEXT_MAX), .nullable = true, .optional = true },
 	END,
@@ -97,18 +98,83 @@ static const struct schema tried[] = {
 
 static const struct schema tried_item = { .name = "", .kind = SCHEMA_OBJECT, .fields = tried };
 
+#define WORD(n, w) .name = (n), .kind = SCHEMA_ONE_OF, .words = (w)
+
+static const char *const sides[] = { "local", "remote", NULL };
+static const char *const nets[] = { "physical", "temporary", "virtual", "link-local", "", NULL };
+static const char *const uses[] = { "selected", "tried", "unused", "ignored", "gone", NULL };
+
+static const struct schema found[] = {
+	{ WORD("side", sides) },
+	{ WORD("type", candidate_types) },
+	{ TEXT("address", 0, SCHEMA_TEXT_MAX) },
+	{ .name = "port", .kind = SCHEMA_INTEGER, .min = 0, .max = UINT16_MAX },
+	{ WORD("protocol", protocols), .optional = true },
+	{ TEXT("origin", 0, MESSAGE_URL_MAX), .nullable = true, .optional = true },
+	{ WORD("net", nets), .nullable = true, .optional = true },
+	{ MILLISECONDS("ms"), .nullable = true, .optional = true },
+	{ WORD("use", uses), .nullable = true, .optional = true },
+	{ TEXT("why", 0, SCHEMA_TEXT_MAX), .nullable = true, .optional = true },
+	END,
+};
+
+static const struct schema found_item = { .name = "", .kind = SCHEMA_OBJECT, .fields = found };
+
+static const char *const ways[] = { "direct", "proxy", NULL };
+static const char *const server_states[] = { "asking", "answered", "silent", "refused",
+					     "failed", "unused",   NULL };
+
+static const struct schema server[] = {
+	{ TEXT("url", 0, MESSAGE_URL_MAX) },
+	{ WORD("transport", transports) },
+	{ WORD("via", ways), .optional = true },
+	{ WORD("state", server_states) },
+	{ MILLISECONDS("ms"), .nullable = true, .optional = true },
+	{ TEXT("mapped", 0, SCHEMA_TEXT_MAX), .nullable = true, .optional = true },
+	{ .name = "code",
+	  .kind = SCHEMA_INTEGER,
+	  .max = UINT16_MAX,
+	  .nullable = true,
+	  .optional = true },
+	{ TEXT("error", 0, SCHEMA_TEXT_MAX), .nullable = true, .optional = true },
+	END,
+};
+
+static const struct schema server_item = { .name = "", .kind = SCHEMA_OBJECT, .fields = server };
+
+static const char *const mappings[] = { "unknown", "none", "independent", "address", "port", NULL };
+static const char *const filterings[] = { "unknown", "open", "address", "port", NULL };
+
+static const struct schema nat[] = {
+	{ WORD("mapping", mappings) },
+	{ WORD("filtering", filterings) },
+	END,
+};
+
 static const struct schema route[] = {
 	{ .name = "method", .kind = SCHEMA_ONE_OF, .words = methods },
 	{ .name = "transport", .kind = SCHEMA_ONE_OF, .words = transports },
 	{ MILLISECONDS("rtt_ms"), .nullable = true },
 	{ MILLISECONDS("setup_ms"), .nullable = true, .optional = true },
 	{ TEXT("reason", 0, 1024) },
-	{ .name = "pair", .kind = SCHEMA_OBJECT, .fields = pair },
+	{ .name = "pair", .kind = SCHEMA_OBJECT, .fields = pair, .nullable = true },
 	{ .name = "tried",
 	  .kind = SCHEMA_LIST,
 	  .max = MESSAGE_TRIED_MAX,
 	  .item = &tried_item,
 	  .optional = true },
+	{ .name = "candidates",
+	  .kind = SCHEMA_LIST,
+	  .max = MESSAGE_FOUND_MAX,
+	  .item = &found_item,
+	  .optional = true },
+	{ .name = "servers",
+	  .kind = SCHEMA_LIST,
+	  .max = MESSAGE_FOUND_MAX,
+	  .item = &server_item,
+	  .optional = true },
+	{ .name = "nat", .kind = SCHEMA_OBJECT, .fields = nat, .optional = true },
+	{ .name = "ignored", .kind = SCHEMA_COUNTS, .max = MESSAGE_IGNORED_MAX, .optional = true },
 	END,
 };
 

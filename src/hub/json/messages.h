@@ -9,6 +9,9 @@
 #define MESSAGE_FINGERPRINT_MAX 128 /* "sha-256 " and 32 bytes in hex with colons are 103 */
 #define MESSAGE_MODULES_MAX 32
 #define MESSAGE_TRIED_MAX 100
+#define MESSAGE_FOUND_MAX 64 /* candidates, and servers, of a route report */
+#define MESSAGE_URL_MAX 600
+#define MESSAGE_IGNORED_MAX 64
 
 /* §1, HTTP */
 extern const struct schema message_sign_in[], message_link[], message_password[], message_enrol[],

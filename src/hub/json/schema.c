@@ -108,6 +108,33 @@ static json_t *take_list(struct check *c, const struct schema *s, const json_t *
 	return list;
 }
 
+static bool is_word(const char *text)
+{
+	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return n > 0 && n <= SCHEMA_WORD_MAX && text[n] == 0;
+}
+
+static json_t *take_counts(struct check *c, const struct schema *s, const json_t *value)
+{
+	json_t *out = json_object(), *count;
+	const char *word;
+
+	if (!json_is_object(value) || (int64_t)json_object_size(value) > s->max) {
+		json_decref(out);
+		return refuse(c, "is not an object of at most %lld numbers", (long long)s->max);
+	}
+	json_object_foreach((json_t *)value, word, count)
+	{
+		if (!is_word(word) || !json_is_integer(count) || json_integer_value(count) < 0) {
+			json_decref(out);
+			return refuse(c, "has something else than words with numbers from 0 on");
+		}
+		json_object_set_new_nocheck(out, word, json_integer(json_integer_value(count)));
+	}
+	return out;
+}
+
 static json_t *take_object(struct check *c, const struct schema *fields, const json_t *value)
 {
 	json_t *out, *item;
@@ -154,6 +181,8 @@ static json_t *take_value(struct check *c, const struct schema *s, const json_t 
 		return take_list(c, s, value);
 	case SCHEMA_ONE_OF:
 		return take_word(c, s, value);
+	case SCHEMA_COUNTS:
+		return take_counts(c, s, value);
 	}
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include "base/util.h"
 
 #define SCHEMA_WHY_MAX 160
+#define SCHEMA_WORD_MAX 32  /* bytes of a word in SCHEMA_COUNTS */
 #define SCHEMA_TEXT_MAX 255 /* bytes of any text that a client reports */
 
 enum schema_kind {
@@ -24,6 +25,7 @@ enum schema_kind {
 	SCHEMA_OBJECT, /* by the table fields */
 	SCHEMA_LIST,   /* up to max items, each as item says */
 	SCHEMA_ONE_OF, /* a string out of words */
+	SCHEMA_COUNTS, /* an object of up to max words (a-z 0-9 -), each with a number from 0 on */
 };
 
 struct schema {

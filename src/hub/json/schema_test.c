@@ -104,6 +104,40 @@ static void test_status(void **state)
 	       "modules is empty");
 }
 
+static const char whole_route[] =
+	"{\"session\":\"s\",\"route\":{\"method\":\"none\",\"transport\":\"udp\",\"rtt_ms\":null,"
+	"\"setup_ms\":null,\"reason\":\"\",\"pair\":null,\"tried\":[{\"local\":{\"type\":\"host\","
+	"\"address\":\"10.0.0.4\",\"port\":1,\"protocol\":\"udp\"},\"remote\":{\"type\":\"relay\","
+	"\"address\":\"10.0.0.5\",\"port\":2,\"protocol\":\"udp\"},\"state\":\"failed\",\"sent\":7,"
+	"\"answered\":0,\"received\":1,\"rtt_ms\":null,\"error\":null}],"
+	"\"candidates\":[{\"side\":\"local\",\"type\":\"host\",\"address\":\"10.0.0.4\",\"port\":1,"
+	"\"protocol\":\"udp\",\"origin\":\"eth0\",\"net\":\"physical\",\"ms\":0.5,\"use\":"
+	"\"tried\","
+	"\"why\":null}],\"servers\":[{\"url\":\"stun:a:1\",\"transport\":\"udp\",\"via\":"
+	"\"direct\","
+	"\"state\":\"silent\",\"ms\":null,\"mapped\":null,\"code\":null,\"error\":null}],"
+	"\"nat\":{\"mapping\":\"unknown\",\"filtering\":\"open\"},\"ignored\":{\"bad-name\":3}}}";
+
+static void test_route(void **state)
+{
+	char why[SCHEMA_WHY_MAX];
+	json_t *v = take(message_route, whole_route, why),
+	       *given = json_loads(whole_route, 0, NULL);
+
+	assert_true(json_equal(v, given));
+	json_decref(v);
+	json_decref(given);
+#define IGNORED(x)                                                                                 \
+	"{\"session\":\"s\",\"route\":{\"method\":\"none\",\"transport\":\"udp\",\"rtt_ms\":null," \
+	"\"reason\":\"\",\"pair\":null,\"ignored\":" x "}}"
+	refuse(message_route, IGNORED("[]"),
+	       "route.ignored is not an object of at most 64 numbers");
+	refuse(message_route, IGNORED("{\"<b>\":1}"),
+	       "route.ignored has something else than words with numbers from 0 on");
+	refuse(message_route, IGNORED("{\"a\":-1}"),
+	       "route.ignored has something else than words with numbers from 0 on");
+}
+
 static void test_ids(void **state)
 {
 	assert_true(schema_is_id("AZaz09-_"));
@@ -117,8 +151,8 @@ static void test_ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_strings), TEST(test_not_json), TEST(test_numbers),
-		TEST(test_nested),  TEST(test_status),	 TEST(test_ids),
+		TEST(test_strings), TEST(test_not_json), TEST(test_numbers), TEST(test_nested),
+		TEST(test_status),  TEST(test_route),	 TEST(test_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

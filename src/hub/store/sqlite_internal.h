@@ -44,10 +44,13 @@ enum statement {
 	ST_SESSION_ADD,
 	ST_SESSION_ROUTE_CONSOLE,
 	ST_SESSION_ROUTE_DEVICE,
+	ST_SESSION_VERDICT,
 	ST_SESSION_END,
 	ST_SESSIONS,
 	ST_SESSIONS_OF,
 	ST_SESSIONS_RUNNING,
+	ST_SESSION,
+	ST_ROUTES,
 	ST_AUDIT_LAST,
 	ST_AUDIT_ADD,
 	ST_AUDIT_PAGE,
@@ -120,10 +123,13 @@ int sqlite_device_forget(struct store *s, const char *id, int64_t now);
 int sqlite_devices(struct store *s, store_device_fn each, void *arg);
 int sqlite_session_add(struct store *s, const struct store_session *row);
 int sqlite_session_route(struct store *s, const char *id, bool from_device, const char *route);
+int sqlite_session_verdict(struct store *s, const char *id, const struct store_verdict *v);
 int sqlite_session_end(struct store *s, const char *id, const char *reason, int64_t now);
 int sqlite_sessions(struct store *s, const char *device, int limit, store_session_fn each,
 		    void *arg);
 int sqlite_sessions_running(struct store *s, store_session_fn each, void *arg);
+int sqlite_session(struct store *s, const char *id, store_session_fn each, void *arg);
+int sqlite_routes(struct store *s, int64_t since, store_route_fn each, void *arg);
 int sqlite_audit_add(struct store *s, int64_t now, const char *actor, const char *action,
 		     const char *target, const char *detail);
 int sqlite_audit(struct store *s, int64_t before, int limit, store_audit_fn each, void *arg);

@@ -122,6 +122,12 @@ int sqlite_session_route(struct store *s, const char *id, bool from_device, cons
 				  "ss", route, id));
 }
 
+int sqlite_session_verdict(struct store *s, const char *id, const struct store_verdict *v)
+{
+	return one_row(sqlite_run(sqlite_of(s), ST_SESSION_VERDICT, "sssss", v->json, v->method,
+				  v->cause, v->side, id));
+}
+
 int sqlite_session_end(struct store *s, const char *id, const char *reason, int64_t now)
 {
 	return one_row(sqlite_run(sqlite_of(s), ST_SESSION_END, "iss", now, reason, id));
@@ -146,6 +152,9 @@ static int put_session(void *arg, sqlite3_stmt *st)
 		.ended = sqlite3_column_int64(st, 7),
 		.end_reason = (const char *)sqlite3_column_text(st, 8),
 		.route = (const char *)sqlite3_column_text(st, 9),
+		.routes = { (const char *)sqlite3_column_text(st, 10),
+			    (const char *)sqlite3_column_text(st, 11) },
+		.verdict = (const char *)sqlite3_column_text(st, 12),
 	};
 
 	return w->each(w->arg, &row);
@@ -174,6 +183,47 @@ int sqlite_sessions_running(struct store *s, store_session_fn each, void *arg)
 	int err = sqlite_bind(q, ST_SESSIONS_RUNNING, &st, "");
 
 	return err < 0 ? err : walk(q, st, put_session, &w);
+}
+
+int sqlite_session(struct store *s, const char *id, store_session_fn each, void *arg)
+{
+	struct sqlite_store *q = sqlite_of(s);
+	struct session_walk w = { each, arg };
+	sqlite3_stmt *st;
+	int err = sqlite_bind(q, ST_SESSION, &st, "s", id);
+
+	return err < 0 ? err : walk(q, st, put_session, &w);
+}
+
+struct route_walk {
+	store_route_fn each;
+	void *arg;
+};
+
+static int put_route(void *arg, sqlite3_stmt *st)
+{
+	const struct route_walk *w = arg;
+	const struct store_route_count c = {
+		.place = sqlite_text(st, 0),
+		.name = sqlite_text(st, 1),
+		.verdict = { .method = sqlite_text(st, 2),
+			     .cause = sqlite_text(st, 3),
+			     .side = sqlite_text(st, 4),
+			     .json = sqlite_text(st, 6) },
+		.sessions = sqlite3_column_int64(st, 5),
+	};
+
+	return w->each(w->arg, &c);
+}
+
+int sqlite_routes(struct store *s, int64_t since, store_route_fn each, void *arg)
+{
+	struct sqlite_store *q = sqlite_of(s);
+	struct route_walk w = { each, arg };
+	sqlite3_stmt *st;
+	int err = sqlite_bind(q, ST_ROUTES, &st, "i", since);
+
+	return err < 0 ? err : walk(q, st, put_route, &w);
 }
 
 static int load_last(struct sqlite_store *q)

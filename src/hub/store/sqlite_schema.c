@@ -56,6 +56,12 @@ const char *const sqlite_migrations[] = {
 	" BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
 	"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit"
 	" BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;",
+
+	"ALTER TABLE sessions ADD COLUMN verdict TEXT;"
+	"ALTER TABLE sessions ADD COLUMN method TEXT;"
+	"ALTER TABLE sessions ADD COLUMN cause TEXT;"
+	"ALTER TABLE sessions ADD COLUMN side TEXT;"
+	"CREATE INDEX sessions_started ON sessions(started);",
 };
 
 _Static_assert(ARRAY_LEN(sqlite_migrations) == SQLITE_STORE_VERSION, "one per version");
@@ -65,7 +71,8 @@ _Static_assert(ARRAY_LEN(sqlite_migrations) == SQLITE_STORE_VERSION, "one per ve
 #define USER_OF_K "users u ON u.id = k.user LEFT JOIN credentials c ON c.user = u.id"
 #define SESSION_SELECT                                                                             \
 	"SELECT s.id, s.device, s.user, d.name, u.display_name, s.modules, s.started, s.ended,"    \
-	" s.end_reason, coalesce(s.route_console, s.route_device)"                                 \
+	" s.end_reason, coalesce(s.route_console, s.route_device), s.route_console,"               \
+	" s.route_device, s.verdict"                                                               \
 	" FROM sessions s JOIN devices d ON d.id = s.device JOIN users u ON u.id = s.user"
 
 const char *const sqlite_statements[ST_COUNT] = {
@@ -116,11 +123,18 @@ const char *const sqlite_statements[ST_COUNT] = {
 			   " VALUES(?, ?, ?, ?, ?)",
 	[ST_SESSION_ROUTE_CONSOLE] = "UPDATE sessions SET route_console = ? WHERE id = ?",
 	[ST_SESSION_ROUTE_DEVICE] = "UPDATE sessions SET route_device = ? WHERE id = ?",
+	[ST_SESSION_VERDICT] = "UPDATE sessions SET verdict = ?, method = ?, cause = ?, side = ?"
+			       " WHERE id = ?",
 	[ST_SESSION_END] = "UPDATE sessions SET ended = ?, end_reason = ?"
 			   " WHERE id = ? AND ended IS NULL",
 	[ST_SESSIONS] = SESSION_SELECT " ORDER BY s.number DESC LIMIT ?",
 	[ST_SESSIONS_OF] = SESSION_SELECT " WHERE s.device = ? ORDER BY s.number DESC LIMIT ?",
 	[ST_SESSIONS_RUNNING] = SESSION_SELECT " WHERE s.ended IS NULL",
+	[ST_SESSION] = SESSION_SELECT " WHERE s.id = ?",
+	/* beside max() SQLite takes the other columns from the row that has it: the newest */
+	[ST_ROUTES] = "SELECT 'hub', '', s.method, s.cause, s.side, count(*), s.verdict,"
+		      " max(s.number) FROM sessions s WHERE s.started >= ? AND s.method IS NOT NULL"
+		      " GROUP BY 1, 3, 4, 5 ORDER BY 1, 6 DESC, 8 DESC",
 	[ST_AUDIT_LAST] = "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1",
 	[ST_AUDIT_ADD] = "INSERT INTO audit VALUES(?, ?, ?, ?, ?, ?, ?)",
 	[ST_AUDIT_PAGE] = "SELECT id, at, actor, action, target, detail, hash FROM audit"

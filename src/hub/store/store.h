@@ -55,7 +55,21 @@ struct store_session {
 	const char *modules;		     /* JSON array */
 	int64_t started, ended;		     /* ended 0: running */
 	const char *end_reason;		     /* NULL while running */
-	const char *route; /* JSON, the console's word before the device's, or NULL */
+	const char *route;     /* JSON, the console's word before the device's, or NULL */
+	const char *routes[2]; /* the console's, the device's; JSON or NULL */
+	const char *verdict;   /* JSON or NULL */
+};
+
+/* Why a session travelled as it did: the whole as JSON, and the words that are counted. */
+struct store_verdict {
+	const char *json, *method, *cause, *side;
+};
+
+/* So many sessions of one place had this verdict; json is the newest one's. */
+struct store_route_count {
+	const char *place, *name;
+	struct store_verdict verdict;
+	int64_t sessions;
 };
 
 struct store_audit {
@@ -68,6 +82,7 @@ struct store_audit {
 /* Negative ends the walk and becomes its result. */
 typedef int (*store_device_fn)(void *arg, const struct store_device *d);
 typedef int (*store_session_fn)(void *arg, const struct store_session *s);
+typedef int (*store_route_fn)(void *arg, const struct store_route_count *c);
 typedef int (*store_audit_fn)(void *arg, const struct store_audit *a);
 
 struct store_ops {
@@ -128,11 +143,16 @@ struct store_ops {
 
 	int (*session_add)(struct store *s, const struct store_session *row);
 	int (*session_route)(struct store *s, const char *id, bool from_device, const char *route);
+	int (*session_verdict)(struct store *s, const char *id, const struct store_verdict *v);
 	int (*session_end)(struct store *s, const char *id, const char *reason, int64_t now);
 	/* Newest first; device NULL for all. */
 	int (*sessions)(struct store *s, const char *device, int limit, store_session_fn each,
 			void *arg);
 	int (*sessions_running)(struct store *s, store_session_fn each, void *arg);
+	int (*session)(struct store *s, const char *id, store_session_fn each, void *arg);
+	/* Of sessions that began at since or later, by place and verdict; a place's together, its
+	 * most frequent first. */
+	int (*routes)(struct store *s, int64_t since, store_route_fn each, void *arg);
 
 	/*
 	 * Appends. Each row's hash is SHA-256 over the hash before it and its own fields

@@ -252,6 +252,65 @@ static void test_sessions(void **state)
 	assert_int_equal(seen.n, 2);
 }
 
+struct counted {
+	int n;
+	char text[8][96];
+};
+
+static int see_routes(void *arg, const struct store_route_count *c)
+{
+	struct counted *seen = arg;
+
+	snprintf(seen->text[seen->n++], sizeof(seen->text[0]), "%s %s %s %lld %s",
+		 c->verdict.method, c->verdict.cause, c->verdict.side, (long long)c->sessions,
+		 c->verdict.json);
+	return 0;
+}
+
+static int see_one(void *arg, const struct store_session *row)
+{
+	char *text = arg;
+
+	snprintf(text, 96, "%s|%s|%s", row->routes[0] ? row->routes[0] : "",
+		 row->routes[1] ? row->routes[1] : "", row->verdict ? row->verdict : "");
+	return 0;
+}
+
+static void test_verdicts(void **state)
+{
+	struct store *s = ((struct fixture *)*state)->s;
+	const struct store_verdict old = { "\"old\"", "relayed", "unknown", "none" },
+				   blocked = { "\"blocked\"", "relayed", "udp-blocked", "device" },
+				   later = { "\"later\"", "relayed", "udp-blocked", "device" },
+				   local = { "\"local\"", "local", "same-network", "none" };
+	const struct store_verdict *const all[] = { &old, &blocked, &later, &local, NULL };
+	struct store_session row = { .device = "d1", .user = "u1", .modules = "[]" };
+	struct counted seen = { 0 };
+	char text[96] = "", id[8];
+
+	add_user(s);
+	add_device(s, "d1", 1);
+	for (int i = 0; i < 5; i++) {
+		snprintf(id, sizeof(id), "s%d", i);
+		row.id = id;
+		row.started = i;
+		assert_int_equal(s->ops->session_add(s, &row), 0);
+		if (all[i])
+			assert_int_equal(s->ops->session_verdict(s, id, all[i]), 0);
+	}
+	assert_int_equal(s->ops->session_verdict(s, "s9", &old), -ENOENT);
+	assert_int_equal(s->ops->routes(s, 1, see_routes, &seen), 0);
+	assert_int_equal(seen.n, 2); /* not the old one, and not the one without a report */
+	assert_string_equal(seen.text[0], "relayed udp-blocked device 2 \"later\"");
+	assert_string_equal(seen.text[1], "local same-network none 1 \"local\"");
+	assert_int_equal(s->ops->session_route(s, "s1", true, "\"d\""), 0);
+	assert_int_equal(s->ops->session(s, "s1", see_one, text), 0);
+	assert_string_equal(text, "|\"d\"|\"blocked\"");
+	text[0] = 0;
+	assert_int_equal(s->ops->session(s, "s9", see_one, text), 0);
+	assert_string_equal(text, "");
+}
+
 static void add_audit(struct store *s, int64_t at, const char *action)
 {
 	assert_int_equal(s->ops->audit_add(s, at, "admin", action, "d1", "{\"a\":1}"), 0);
@@ -428,6 +487,33 @@ static void test_failed_migration(void **state)
 	add_audit(f->s, 1, "works");
 }
 
+/* The first version's database keeps its rows. */
+static void test_upgrade(void **state)
+{
+	struct fixture *f = *state;
+	struct counted seen = { 0 };
+	char why[256];
+
+	store_close(f->s);
+	f->s = NULL;
+	unlink(f->path);
+	execute(f, "PRAGMA application_id = 1179404356; PRAGMA user_version = 1", SQLITE_OK);
+	execute(f, sqlite_migrations[0], SQLITE_OK);
+	execute(f,
+		"INSERT INTO users VALUES('u1', 'nora', 'Nora', 1);"
+		"INSERT INTO devices VALUES('d1', zeroblob(32), 'lab', '', '{}', '', 1, 1, NULL);"
+		"INSERT INTO sessions(id, device, user, modules, started)"
+		" VALUES('s1', 'd1', 'u1', '[]', 5)",
+		SQLITE_OK);
+	assert_int_equal(sqlite_store_open(f->path, false, &f->s, why), 0);
+	assert_int_equal(f->s->ops->session_verdict(
+				 f->s, "s1",
+				 &(struct store_verdict){ "{}", "local", "same-network", "none" }),
+			 0);
+	assert_int_equal(f->s->ops->routes(f->s, 0, see_routes, &seen), 0);
+	assert_int_equal(seen.n, 1);
+}
+
 static void test_reader(void **state)
 {
 	struct fixture *f = *state;
@@ -453,6 +539,7 @@ int main(void)
 		STORE_TEST(test_tokens),
 		STORE_TEST(test_devices),
 		STORE_TEST(test_sessions),
+		STORE_TEST(test_verdicts),
 		STORE_TEST(test_audit),
 		STORE_TEST(test_transactions),
 		STORE_TEST(test_tampering_shows),
@@ -460,6 +547,7 @@ int main(void)
 		STORE_TEST(test_future_and_foreign),
 		STORE_TEST(test_damage),
 		STORE_TEST(test_failed_migration),
+		STORE_TEST(test_upgrade),
 		STORE_TEST(test_reader),
 	};
 

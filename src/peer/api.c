@@ -178,4 +178,5 @@ void fl_peer_route(const struct fl_peer *peer, struct fl_route *out)
 {
 	peer_route(peer->core, out);
 	driver_relays_describe(peer, out);
+	driver_servers_describe(peer, out);
 }

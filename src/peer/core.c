@@ -106,12 +106,13 @@ int peer_make_ice(struct peer *p, usec_t now)
 	if (!p->ice)
 		return -ENOMEM;
 	p->began_us = now;
+	peer_found_begin(p, now);
 	for (size_t i = 0; i < p->n_locals; i++)
 		if (ice_add_local(p->ice, now, &p->locals[i].ice) < 0)
-			p->stats.bad_candidates++;
+			p->stats.bad_locals++;
 	for (size_t i = 0; i < p->n_servers; i++)
 		if (ice_add_stun_server(p->ice, now, &p->servers[i]) < 0)
-			p->stats.bad_candidates++;
+			p->stats.bad_locals++;
 	if (p->locals_ended)
 		ice_end_of_locals(p->ice, now);
 	return 0;
@@ -125,8 +126,10 @@ int peer_add_local(struct peer *p, usec_t now, const struct peer_local *local)
 		return FL_EQUOTA;
 	if (p->ice)
 		err = ice_add_local(p->ice, now, &local->ice);
-	if (err == 0)
+	if (err == 0) {
 		p->locals[p->n_locals++] = *local;
+		peer_found_local(p, now, local);
+	}
 	peer_pump(p, now);
 	return err;
 }
@@ -139,6 +142,7 @@ void peer_remove_local(struct peer *p, usec_t now, const struct addr *addr, enum
 			p->locals[i] = p->locals[--p->n_locals];
 			break;
 		}
+	peer_found_gone(p, addr, via);
 	if (p->ice)
 		ice_remove_local(p->ice, now, addr, via);
 	peer_pump(p, now);
@@ -149,6 +153,7 @@ int peer_add_stun_server(struct peer *p, usec_t now, const struct addr *server)
 	if (p->n_servers == ICE_STUN_SERVERS_MAX)
 		return FL_EQUOTA;
 	p->servers[p->n_servers++] = *server;
+	peer_found_begin(p, now);
 	return p->ice ? ice_add_stun_server(p->ice, now, server) : 0;
 }
 
@@ -315,6 +320,7 @@ int peer_input(struct peer *p, usec_t now, const struct dgram *d)
 		err = input_dtls(p, now, d);
 	} else if (stun_is_message(d->data)) {
 		err = ice_input(p->ice, now, d);
+		peer_found_checked(p, now);
 		if (p->n_early && p->state == PEER_STARTED)
 			peer_use_early(p, now);
 		consider_start(p, now);
@@ -441,6 +447,7 @@ static void pump_ice(struct peer *p, usec_t now)
 	while (p->ice && ice_next_event(p->ice, &ev)) {
 		switch (ev.type) {
 		case ICE_EVENT_CANDIDATE:
+			peer_found_mapped(p, now, &ev.candidate);
 			peer_local_candidate(p, &ev.candidate);
 			break;
 		case ICE_EVENT_GATHERED:

@@ -48,9 +48,12 @@ int peer_create(const struct peer_config *config, struct rng *rng,
 		struct peer **out) FL_WARN_UNUSED;
 void peer_destroy(struct peer *p); /* NULL is fine; sends nothing */
 
+#define PEER_ORIGIN_MAX 95 /* bytes; what is longer is cut */
+
 struct peer_local {
 	struct ice_local ice;
-	unsigned prefix_bits; /* of the network it is on; 0: not known */
+	unsigned prefix_bits;		  /* of the network it is on; 0: not known */
+	char origin[PEER_ORIGIN_MAX + 1]; /* for the report: interface, or the relay's URL */
 };
 
 /* Before or after the start. 0, -EEXIST, FL_EQUOTA, FL_EUNSUPPORTED. */
@@ -74,6 +77,44 @@ void peer_close(struct peer *p, usec_t now);
  * candidate back with its address. Borrowed until the next call. */
 bool peer_next_name(struct peer *p, struct ice_candidate *out);
 void peer_resolved(struct peer *p, usec_t now, const struct ice_candidate *candidate);
+/* It has no address; why is static, for the report. */
+void peer_unresolved(struct peer *p, const struct ice_candidate *candidate, const char *why);
+
+/* Reasons for which candidates are dropped, as the report counts them. */
+enum peer_ignored {
+	PEER_IGNORED_MALFORMED,	  /* not a candidate line */
+	PEER_IGNORED_UNSUPPORTED, /* a transport or type that is not spoken */
+	PEER_IGNORED_COMPONENT,	  /* of another component than the one used */
+	PEER_IGNORED_ADDRESS,	  /* nothing can be sent there */
+	PEER_IGNORED_LOOPBACK,	  /* another machine's loopback */
+	PEER_IGNORED_SELF,	  /* our own address: a loop */
+	PEER_IGNORED_DUPLICATE,
+	PEER_IGNORED_PRIVATE, /* more than PEER_PRIVATE_MAX */
+	PEER_IGNORED_NAME,    /* a name that is not looked up, or has no address in this network */
+	PEER_IGNORED_LIMIT,   /* over another named limit */
+	PEER_IGNORED_POLICY,
+	PEER_IGNORED_REASONS
+};
+
+/*
+ * A candidate that somebody outside the core leaves out, such as a rule of the administrator: into
+ * the report, and counted when it is the other side's. Of an interface's address without a socket
+ * the port is 0. origin: of a local one, else NULL. why is static.
+ */
+void peer_left_out(struct peer *p, usec_t now, bool remote, const struct ice_candidate *c,
+		   const char *origin, enum peer_ignored reason, const char *why);
+/* What tests of their own told about the NAT in front of us; goes before what the session saw. */
+void peer_note_nat(struct peer *p, enum fl_nat_mapping mapping, enum fl_nat_filtering filtering);
+/* Which of our addresses the STUN servers were asked from, and what they said. */
+size_t peer_stun_servers(const struct peer *p, struct ice_server_info *out, size_t cap);
+
+/* Adds to a counter of the report; word is at most 23 bytes. */
+void peer_report_ignored(struct fl_route *out, const char *word, uint64_t count);
+
+#define PEER_STUN_ASKED_MAX 64 /* servers times addresses */
+#define PEER_PRIVATE_MAX                                                                           \
+	16 /* addresses of the other side in private networks that are not ours                    \
+	    */
 
 int peer_input(struct peer *p, usec_t now, const struct dgram *d) FL_WARN_UNUSED;
 int peer_timeout(struct peer *p, usec_t now) FL_WARN_UNUSED;
@@ -98,8 +139,8 @@ void peer_path(const struct peer *p, struct ice_path *out);
 struct peer_stats {
 	uint64_t early_held, early_dropped; /* handshake packets from addresses not checked */
 	uint64_t unknown_packets;	    /* neither STUN, DTLS nor SRTP (RFC 7983) */
-	uint64_t bad_candidates;
-	uint64_t unsent;      /* SCTP packets that DTLS did not take */
-	uint64_t rtp_refused; /* SRTP or SRTCP that did not authenticate */
+	uint64_t bad_locals;		    /* addresses and servers that the agent does not take */
+	uint64_t unsent;		    /* SCTP packets that DTLS did not take */
+	uint64_t rtp_refused;		    /* SRTP or SRTCP that did not authenticate */
 };
 const struct peer_stats *peer_stats(const struct peer *p);

@@ -124,6 +124,7 @@ static void restart_ice(struct peer *p, usec_t now)
 	p->route_told = false;
 	p->n_names = 0;
 	p->began_us = now;
+	peer_found_restart(p);
 	p->selected_us = 0;
 	ice_restart(p->ice, now);
 }
@@ -137,20 +138,30 @@ int peer_restart(struct peer *p, usec_t now)
 	return emit_offer(p, now);
 }
 
-static void add_remote(struct peer *p, usec_t now, struct span text)
+static void to_agent(struct peer *p, usec_t now, const struct ice_candidate *c)
+{
+	uint64_t full = ice_stats(p->ice)->candidates_full;
+
+	if (ice_add_remote(p->ice, now, c) == 0 && ice_stats(p->ice)->candidates_full > full)
+		peer_found_dropped(p, c, PEER_IGNORED_LIMIT, "over the limit of 64 addresses");
+}
+
+static void add_remote(struct peer *p, usec_t now, struct span text, enum found_from from)
 {
 	struct ice_candidate c;
+	int err = ice_candidate_parse(text, &c);
 
-	if (ice_candidate_parse(text, &c) < 0) {
-		p->stats.bad_candidates++;
-	} else if (c.addr.family == ADDR_NONE) {
-		if (p->n_names < NAMES_MAX)
-			p->names[p->n_names++] = (struct remote_name){ .candidate = c };
-		else
-			p->stats.bad_candidates++;
-	} else if (!ice_add_remote(p->ice, now, &c)) {
-		p->stats.bad_candidates++;
-	}
+	if (err < 0)
+		p->ignored[err == FL_EUNSUPPORTED ? PEER_IGNORED_UNSUPPORTED
+						  : PEER_IGNORED_MALFORMED]++;
+	else if (peer_found_remote(p, now, &c, from))
+		return;
+	else if (c.addr.family != ADDR_NONE)
+		to_agent(p, now, &c);
+	else if (p->n_names < NAMES_MAX)
+		p->names[p->n_names++] = (struct remote_name){ .candidate = c };
+	else
+		peer_found_dropped(p, &c, PEER_IGNORED_LIMIT, "over the limit of 32 names");
 }
 
 int peer_candidate(struct peer *p, usec_t now, const char *text)
@@ -158,11 +169,11 @@ int peer_candidate(struct peer *p, usec_t now, const char *text)
 	if (!p->ice)
 		return FL_ESTATE;
 	if (strlen(text) > ICE_CANDIDATE_TEXT_MAX)
-		p->stats.bad_candidates++;
+		p->ignored[PEER_IGNORED_MALFORMED]++;
 	else if (!*text || !strcmp(text, "a="))
 		ice_end_of_remotes(p->ice, now);
 	else
-		add_remote(p, now, span_str(text));
+		add_remote(p, now, span_str(text), FOUND_TRICKLE);
 	peer_pump(p, now);
 	return 0;
 }
@@ -182,8 +193,8 @@ void peer_resolved(struct peer *p, usec_t now, const struct ice_candidate *candi
 {
 	if (!p->ice)
 		return;
-	if (!ice_add_remote(p->ice, now, candidate))
-		p->stats.bad_candidates++;
+	if (!peer_found_resolved(p, now, candidate))
+		to_agent(p, now, candidate);
 	peer_pump(p, now);
 }
 
@@ -215,7 +226,7 @@ static int use_remote(struct peer *p, usec_t now, const struct sdp *sdp, const s
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < sdp->n_candidates; i++)
-		add_remote(p, now, sdp->candidates[i]);
+		add_remote(p, now, sdp->candidates[i], FOUND_DESCRIPTION);
 	if (sdp->end_of_candidates)
 		ice_end_of_remotes(p->ice, now);
 	return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 #define BUFFER (4 << 20) /* bytes asked for of the kernel, per socket and direction */
 #define PORT_TRIES 200
@@ -141,6 +142,7 @@ static void open_socket(struct fl_peer *p, const struct iface *i)
 	}
 	s->addr = udp_addr(s->udp);
 	local.ice.addr = s->addr;
+	text_copy(local.origin, sizeof(local.origin), i->name);
 	s->local = local;
 	if (peer_add_local(p->core, usec_monotonic(), &local) < 0)
 		close_socket(p, s);

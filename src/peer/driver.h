@@ -1,6 +1,7 @@
 /* Inside peer/: what is around one core. driver.c has the sockets and the timer, tcp.c the TCP
  * candidates and connections, relay.c the allocations at TURN servers, names.c turns names into
- * addresses, api.c has the public functions.
+ * addresses, servers.c keeps what became of each server for the report, api.c has the public
+ * functions.
  */
 #pragma once
 
@@ -45,6 +46,13 @@ struct driver_tcp {
 	struct addr active, passive;
 };
 
+/* What the report says of a STUN or TURN server. */
+struct driver_server {
+	struct fl_server told;
+	struct addr addrs[2]; /* STUN: as the core was told, IPv4 and IPv6 */
+	usec_t asked_us;
+};
+
 /* One allocation at one server over one transport. */
 struct driver_relay {
 	struct fl_peer *peer;
@@ -58,6 +66,8 @@ struct driver_relay {
 	struct loop_timer timer;
 	struct addr relayed[2];
 	bool gathering;
+	char name[PEER_ORIGIN_MAX + 1]; /* its URL, for the report */
+	struct driver_server *server;	/* NULL: no room in the report */
 };
 
 struct driver_tcp_conn {
@@ -72,6 +82,7 @@ struct driver_lookup {
 	struct fl_peer *peer;
 	bool used, mdns;
 	struct resolve *resolve; /* a STUN server's name, while the system's resolver is at it */
+	struct driver_server *server;	/* likewise; NULL: no room in the report */
 	struct ice_candidate candidate; /* one with a .local name, while mdns is at it */
 };
 
@@ -89,6 +100,8 @@ struct fl_peer {
 	unsigned n_gathering; /* look-ups and allocations that may still bring candidates */
 	struct driver_relay relays[DRIVER_RELAYS_MAX];
 	size_t n_relays;
+	struct driver_server servers[FL_ROUTE_SERVERS_MAX];
+	size_t n_servers;
 	struct loop_timer relays_timer; /* to let go of what is not used */
 	struct loop_deferred flush;
 	bool flush_set;
@@ -118,6 +131,25 @@ void driver_relays_event(struct fl_peer *p, const struct fl_event *event);
 /* What only we know about the relay in use. */
 void driver_relays_describe(const struct fl_peer *p, struct fl_route *route);
 void driver_relays_finish(struct fl_peer *p);
+
+/*
+ * servers.c. Every configured server has a row in the report, also one that is not asked; the row
+ * outlives what asks. NULL in place of a row is fine everywhere.
+ */
+/* The row; NULL when the report has no room. */
+struct driver_server *driver_server_add(struct fl_peer *p, const char *url, const char *transport,
+					bool proxy);
+void driver_server_asking(struct driver_server *s);
+void driver_server_answered(struct driver_server *s, const struct addr *mapped);
+/* state: SILENT, REFUSED, FAILED or UNUSED; code: the server's, or 0; error: a part of a sentence,
+ * possibly from outside. */
+void driver_server_failed(struct driver_server *s, enum fl_server_state state, unsigned code,
+			  const char *error);
+/* REFUSED with a STUN error code, whose meaning is said in our words where it is a known one. */
+void driver_server_refused(struct driver_server *s, unsigned code, const char *reason);
+/* How a way to a server ended: a negative errno or FL_E… of relay_link.h. */
+void driver_server_broken(struct driver_server *s, int err);
+void driver_servers_describe(const struct fl_peer *p, struct fl_route *route);
 
 /* names.c */
 void driver_names_init(struct fl_peer *p);

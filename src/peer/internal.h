@@ -1,5 +1,6 @@
 /* Inside peer/: the core's struct, shared by its files. core.c: life, packets, time; describe.c:
- * descriptions and candidates; channels.c: SCTP and DCEP; media.c: video; route.c: the report. */
+ * descriptions and candidates; channels.c: SCTP and DCEP; media.c: video; found.c: the candidates
+ * of both ends; route.c and report.c: the route and the rest of the report. */
 #pragma once
 
 #include "base/pktq.h"
@@ -13,6 +14,7 @@
 #define LOCALS_MAX ICE_LOCALS_MAX
 #define NAMES_MAX 32
 #define CANDIDATE_TEXTS_MAX 64
+#define FOUND_MAX 128 /* candidates for the report; the oldest that are of no use give way */
 
 enum peer_state {
 	PEER_NEW,
@@ -32,6 +34,22 @@ struct event {
 struct remote_name {
 	struct ice_candidate candidate;
 	bool fetched;
+};
+
+/* Whence the report has a remote candidate. */
+enum found_from { FOUND_DESCRIPTION, FOUND_TRICKLE, FOUND_CHECK };
+
+/* A candidate of either end, as the report tells of it; kept when it is dropped or gone. */
+struct found {
+	bool remote, gone, ignored;
+	enum ice_type type;
+	enum ice_transport transport;
+	struct addr addr, base; /* addr: ADDR_NONE for a name; base: of local reflexive ones */
+	char host[64];		/* the name, cut */
+	char origin[PEER_ORIGIN_MAX + 1];
+	enum ice_net net;
+	usec_t at;
+	const char *why; /* static; NULL: the pairs tell */
 };
 
 struct channel_queue {
@@ -117,6 +135,15 @@ struct peer {
 	bool ever_connected, route_told;
 	usec_t began_us, selected_us;
 	struct peer_stats stats;
+
+	/* the report, found.c */
+	struct found found[FOUND_MAX];
+	size_t n_found;
+	uint64_t reflexive_seen;
+	usec_t gather_us; /* 0: not begun */
+	uint64_t ignored[PEER_IGNORED_REASONS];
+	enum fl_nat_mapping nat_mapping; /* of peer_note_nat() */
+	enum fl_nat_filtering nat_filtering;
 };
 
 /* core.c */
@@ -147,6 +174,29 @@ void peer_input_rtcp(struct peer *p, usec_t now, struct span packet);
 bool peer_video_event(struct peer *p, struct fl_event *out);
 bool peer_video_output(struct peer *p, struct dgram *out);
 void peer_video_path(struct peer *p, usec_t now);
+
+/* found.c */
+void peer_found_begin(struct peer *p, usec_t now);
+void peer_found_local(struct peer *p, usec_t now, const struct peer_local *local);
+void peer_found_gone(struct peer *p, const struct addr *addr, enum dgram_via via);
+/* A server-reflexive one of ours, as the agent announces it. */
+void peer_found_mapped(struct peer *p, usec_t now, const struct ice_candidate *c);
+/* Peer-reflexive ones that checks have shown. */
+void peer_found_checked(struct peer *p, usec_t now);
+/* The other side's. NULL: it is of use to the agent; else it was dropped for this reason. */
+const char *peer_found_remote(struct peer *p, usec_t now, const struct ice_candidate *c,
+			      enum found_from from);
+/* The same for one with a name that has an address now. */
+const char *peer_found_resolved(struct peer *p, usec_t now, const struct ice_candidate *c);
+void peer_found_dropped(struct peer *p, const struct ice_candidate *c, enum peer_ignored reason,
+			const char *why);
+void peer_found_restart(struct peer *p); /* the other side's are told anew */
+
+/* report.c */
+/* Candidates, NAT and counters. selected: one of pairs, or NULL. */
+void peer_report(const struct peer *p, const struct ice_pair_info *pairs, size_t n,
+		 const struct ice_pair_info *selected, struct fl_route *out);
+struct fl_pair peer_pair_of(const struct ice_pair_info *i);
 
 /* route.c */
 enum fl_route_method peer_method(const struct peer *p, enum ice_type local_type,

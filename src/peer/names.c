@@ -14,16 +14,26 @@ static struct driver_lookup *free_lookup(struct fl_peer *p)
 	return NULL;
 }
 
-static void server_found(struct fl_peer *p, const struct addr *addrs, size_t n)
+static void server_found(struct fl_peer *p, struct driver_server *server, const struct addr *addrs,
+			 size_t n)
 {
 	bool have[3] = { false };
 
-	for (size_t i = 0; i < n; i++) /* one address of each family is enough */
-		if (!have[addrs[i].family]) {
-			have[addrs[i].family] = true;
-			if (peer_add_stun_server(p->core, usec_monotonic(), &addrs[i]) < 0)
-				return;
-		}
+	for (size_t i = 0; i < n; i++) { /* one address of each family is enough */
+		int err;
+
+		if (have[addrs[i].family])
+			continue;
+		have[addrs[i].family] = true;
+		err = peer_add_stun_server(p->core, usec_monotonic(), &addrs[i]);
+		if (err == 0 && server)
+			server->addrs[addrs[i].family == ADDR_V6] = addrs[i];
+		if (err < 0)
+			driver_server_failed(server, FL_SERVER_UNUSED, 0,
+					     err == FL_EQUOTA ? "over the limit of STUN servers"
+					     : err == -EEXIST ? "is asked already"
+							      : "cannot be asked from here");
+	}
 }
 
 static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
@@ -34,7 +44,9 @@ static void on_resolved(void *arg, int err, const char *why, const struct addr *
 	l->resolve = NULL;
 	l->used = false;
 	if (err == 0)
-		server_found(p, addrs, n);
+		server_found(p, l->server, addrs, n);
+	else
+		driver_server_failed(l->server, FL_SERVER_FAILED, 0, why);
 	driver_gathered(p);
 	driver_flush(p);
 }
@@ -52,8 +64,11 @@ static bool on_mdns_event(struct fl_peer *p, const struct mdns_event *ev)
 		    !text_equal_nocase(span_str(c.host), span_str(ev->name)))
 			continue;
 		l->used = false;
-		if (ev->type != MDNS_EVENT_ADDRESS)
+		if (ev->type != MDNS_EVENT_ADDRESS) {
+			peer_unresolved(p->core, &c,
+					"its .local name has no address in this network");
 			continue;
+		}
 		c.addr = ev->addr;
 		c.addr.port = l->candidate.addr.port;
 		peer_resolved(p->core, usec_monotonic(), &c);
@@ -133,6 +148,11 @@ static void ask_mdns(struct fl_peer *p, struct driver_lookup *l)
 {
 	l->mdns = p->mdns && mdns_resolve(p->mdns, usec_monotonic(), l->candidate.host) == 0;
 	l->used = l->mdns;
+	if (!l->mdns)
+		peer_unresolved(p->core, &l->candidate,
+				p->mdns ? "over the limit of names to look up"
+					: "UDP port 5353 is not to be had here, so its .local name "
+					  "cannot be looked up");
 	if (l->mdns)
 		flush_mdns(p);
 }
@@ -148,14 +168,18 @@ void driver_names_start(struct fl_peer *p)
 	while (peer_next_name(p->core, &c)) {
 		struct driver_lookup *l = free_lookup(p);
 
-		if (!l || !mdns_is_name(c.host))
+		if (!l || !mdns_is_name(c.host)) {
+			peer_unresolved(p->core, &c,
+					l ? "a name that is not a browser's .local name"
+					  : "over the limit of names to look up");
 			continue;
+		}
 		*l = (struct driver_lookup){ .peer = p, .candidate = c };
 		ask_mdns(p, l);
 	}
 }
 
-static int stun_server(struct fl_peer *p, const struct ice_url *url)
+static int stun_server(struct fl_peer *p, const struct ice_url *url, const char *text)
 {
 	struct driver_lookup *l = free_lookup(p);
 	int err;
@@ -163,6 +187,8 @@ static int stun_server(struct fl_peer *p, const struct ice_url *url)
 	if (!l)
 		return FL_EQUOTA;
 	*l = (struct driver_lookup){ .peer = p, .used = true };
+	l->server = driver_server_add(p, text, "udp", false);
+	driver_server_asking(l->server);
 	err = resolve_start(p->loop, url->host, url->port, on_resolved, l, &l->resolve);
 	l->used = err == 0;
 	p->n_gathering += err == 0;
@@ -180,7 +206,8 @@ int driver_ice_servers(struct fl_peer *p, const struct fl_peer_config *config)
 
 		err = ice_url_parse(server->url, &url);
 		if (err == 0)
-			err = url.turn ? driver_relays_add(p, &url, server) : stun_server(p, &url);
+			err = url.turn ? driver_relays_add(p, &url, server)
+				       : stun_server(p, &url, server->url);
 		if (err == FL_EUNSUPPORTED)
 			err = 0; /* another one may be of use */
 		if (err == FL_EMALFORMED)

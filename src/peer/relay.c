@@ -79,12 +79,22 @@ static void allocated(struct driver_relay *r, const struct turn_client_event *e)
 						     .related = e->mapped,
 						     .preference = preference(r->url.transport) } };
 
+		text_copy(local.origin, sizeof(local.origin), r->name);
 		if (e->relayed[i].family == ADDR_NONE)
 			continue;
 		if (peer_add_local(r->peer->core, usec_monotonic(), &local) == 0)
 			r->relayed[i] = e->relayed[i];
 	}
+	driver_server_answered(r->server, &e->mapped);
 	gathered(r);
+}
+
+static void note_failure(struct driver_relay *r, const struct turn_client_failure *f)
+{
+	if (f->code)
+		driver_server_refused(r->server, f->code, f->reason);
+	else
+		driver_server_failed(r->server, FL_SERVER_SILENT, 0, f->reason);
 }
 
 /* False: the client is gone. */
@@ -95,7 +105,14 @@ static bool take_event(struct driver_relay *r, const struct turn_client_event *e
 		allocated(r, e);
 		return true;
 	case TURN_CLIENT_FAILED:
+		note_failure(r, &e->failure);
+		try_next(r);
+		return false;
 	case TURN_CLIENT_REDIRECTED:
+		driver_server_failed(r->server, FL_SERVER_REFUSED, STUN_TRY_ALTERNATE,
+				     "sends us to another server");
+		try_next(r);
+		return false;
 	case TURN_CLIENT_CLOSED:
 		try_next(r);
 		return false;
@@ -183,7 +200,7 @@ static void on_close(void *arg, int err)
 {
 	struct driver_relay *r = arg;
 
-	(void)err;
+	driver_server_broken(r->server, err);
 	try_next(r);
 	driver_flush(r->peer);
 }
@@ -198,10 +215,13 @@ static const struct relay_link_handler link_handler = {
 static void try_next(struct driver_relay *r)
 {
 	end_link(r);
-	while (r->next < r->n_addrs)
-		if (relay_link_create(r->peer->loop, &r->url, &r->addrs[r->next++], &link_handler,
-				      r, &r->link) == 0)
+	while (r->next < r->n_addrs) {
+		int err = relay_link_create(r->peer->loop, &r->url, &r->addrs[r->next++],
+					    &link_handler, r, &r->link);
+		if (err == 0)
 			return;
+		driver_server_broken(r->server, err);
+	}
 	gathered(r);
 }
 
@@ -213,6 +233,8 @@ static void on_resolved(void *arg, int err, const char *why, const struct addr *
 	if (err == 0) {
 		r->n_addrs = FL_MIN(n, ARRAY_LEN(r->addrs));
 		memcpy(r->addrs, addrs, r->n_addrs * sizeof(*addrs));
+	} else {
+		driver_server_failed(r->server, FL_SERVER_FAILED, 0, why);
 	}
 	try_next(r);
 	driver_flush(r->peer);
@@ -223,8 +245,12 @@ static void start(struct driver_relay *r)
 	r->gathering = true;
 	r->peer->n_gathering++;
 	r->next = r->n_addrs = 0;
-	if (resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r, &r->resolve) < 0)
+	driver_server_asking(r->server);
+	if (resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r, &r->resolve) <
+	    0) {
+		driver_server_broken(r->server, -ENOMEM);
 		gathered(r);
+	}
 }
 
 static void stop(struct driver_relay *r)
@@ -320,7 +346,12 @@ bool driver_relay_send(struct fl_peer *p, const struct dgram *d)
 
 		if (!r->client || !uses(r, &d->local))
 			continue;
-		if (turn_client_wrap(r->client, usec_monotonic(), &d->remote, d->data.len, &w) < 0)
+		int err = turn_client_wrap(r->client, usec_monotonic(), &d->remote, d->data.len,
+					   &w);
+
+		if (err == -EACCES)
+			peer_note_error(p->core, &d->local, &d->remote, DGRAM_UDP, err);
+		if (err < 0)
 			return true; /* refused or full: lost */
 		send_outputs(r);     /* the request for the permission goes first */
 		if (r->link)
@@ -356,15 +387,24 @@ int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
 {
 	struct driver_relay *r = &p->relays[p->n_relays];
 
-	if (p->n_relays == DRIVER_RELAYS_MAX)
+	if (p->n_relays == DRIVER_RELAYS_MAX) {
+		driver_server_failed(driver_server_add(p, server->url,
+						       turn_transport_name(url->transport), false),
+				     FL_SERVER_UNUSED, 0, "over the limit of 8 relays");
 		return FL_EQUOTA;
-	if (url->transport == TURN_DTLS)
+	}
+	if (url->transport == TURN_DTLS) {
+		driver_server_failed(driver_server_add(p, server->url, "udp", false),
+				     FL_SERVER_UNUSED, 0, "DTLS to the relay is not spoken");
 		return 0;
+	}
 	if (!server->username || !server->credential ||
 	    strlen(server->username) > DRIVER_CREDENTIAL_MAX ||
 	    strlen(server->credential) > DRIVER_CREDENTIAL_MAX)
 		return -EINVAL;
 	*r = (struct driver_relay){ .peer = p, .url = *url };
+	text_copy(r->name, sizeof(r->name), server->url);
+	r->server = driver_server_add(p, server->url, turn_transport_name(url->transport), false);
 	text_copy(r->username, sizeof(r->username), server->username);
 	text_copy(r->password, sizeof(r->password), server->credential);
 	loop_timer_init(p->loop, &r->timer, on_timer, r);

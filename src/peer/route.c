@@ -62,58 +62,34 @@ enum fl_route_method peer_method(const struct peer *p, enum ice_type local_type,
 	return FL_ROUTE_PUNCHED;
 }
 
-static enum fl_candidate_type type_of(enum ice_type type)
+/* Which step there is no route for. What the driver knows of its relays comes behind it. */
+static void explain_none(const struct peer *p, struct fl_route *r)
 {
-	switch (type) {
-	case ICE_HOST:
-		return FL_CANDIDATE_HOST;
-	case ICE_SRFLX:
-		return FL_CANDIDATE_SRFLX;
-	case ICE_PRFLX:
-		return FL_CANDIDATE_PRFLX;
-	case ICE_RELAY:
-		return FL_CANDIDATE_RELAY;
+	size_t remotes = 0, heard = 0, answered = 0;
+	const char *how;
+
+	for (size_t i = 0; i < r->n_candidates; i++)
+		remotes += r->candidates[i].remote && r->candidates[i].use != FL_USE_IGNORED;
+	for (size_t i = 0; i < r->n_tried; i++) {
+		heard += r->tried[i].received > 0;
+		answered += r->tried[i].answered > 0;
 	}
-	return FL_CANDIDATE_HOST;
-}
-
-static enum fl_pair_state state_of(enum ice_pair_state state)
-{
-	switch (state) {
-	case ICE_PAIR_FROZEN:
-		return FL_PAIR_FROZEN;
-	case ICE_PAIR_WAITING:
-		return FL_PAIR_WAITING;
-	case ICE_PAIR_IN_PROGRESS:
-		return FL_PAIR_IN_PROGRESS;
-	case ICE_PAIR_SUCCEEDED:
-		return FL_PAIR_SUCCEEDED;
-	case ICE_PAIR_FAILED:
-		return FL_PAIR_FAILED;
-	}
-	return FL_PAIR_FROZEN;
-}
-
-static struct fl_candidate candidate_of(enum ice_type type, const struct addr *a)
-{
-	struct fl_candidate c = { .type = type_of(type), .port = a->port };
-	char text[ADDR_TEXT_MAX];
-
-	snprintf(c.address, sizeof(c.address), "%s", addr_format_ip(a, text));
-	return c;
-}
-
-static struct fl_pair pair_of(const struct ice_pair_info *i)
-{
-	return (struct fl_pair){
-		.local = candidate_of(i->local_type, &i->local),
-		.remote = candidate_of(i->remote_type, &i->remote),
-		.tcp = i->via == DGRAM_TCP,
-		.state = state_of(i->state),
-		.sent = i->sent,
-		.answered = i->answered,
-		.rtt_us = i->rtt_us,
-	};
+	if (!p->ice || p->state < PEER_STARTED)
+		how = "the other side has not answered yet";
+	else if (remotes == 0)
+		how = "the other side named no address that can be used";
+	else if (r->n_tried == 0)
+		how = "no address of this end fits one of the other side's";
+	else if (answered)
+		how = "what worked has fallen silent";
+	else if (heard)
+		how = "the other side's checks arrive here, but none of ours is answered";
+	else if (p->state == PEER_STARTED && ice_state(p->ice) == ICE_CHECKING)
+		how = "the checks go on, none was answered yet";
+	else
+		how = "nothing of the other side arrives at this end";
+	snprintf(r->reason, sizeof(r->reason), "No route: %s (%zu address pairs tried).", how,
+		 r->n_tried);
 }
 
 static void explain(struct fl_route *r, const struct ice_pair_info *s)
@@ -166,18 +142,19 @@ static const struct ice_pair_info *in_use(const struct peer *p, const struct ice
 
 void peer_route(const struct peer *p, struct fl_route *out)
 {
-	struct ice_pair_info pairs[ICE_PAIRS_MAX];
+	struct ice_pair_info pairs[ICE_PAIRS_MAX] = { 0 };
 	size_t n = p->ice ? ice_pairs(p->ice, pairs, ICE_PAIRS_MAX) : 0;
 	const struct ice_pair_info *selected = in_use(p, pairs, n);
 
 	*out = (struct fl_route){ .method = FL_ROUTE_NONE };
 	for (size_t i = 0; i < n && out->n_tried < FL_ROUTE_PAIRS_MAX; i++)
-		out->tried[out->n_tried++] = pair_of(&pairs[i]);
+		out->tried[out->n_tried++] = peer_pair_of(&pairs[i]);
+	peer_report(p, pairs, n, selected, out);
 	if (!selected) {
-		snprintf(out->reason, sizeof(out->reason), "No route yet: %zu pairs tried.", n);
+		explain_none(p, out);
 		return;
 	}
-	out->pair = pair_of(selected);
+	out->pair = peer_pair_of(selected);
 	out->rtt_us = selected->rtt_us ? selected->rtt_us : p->path.rtt_us;
 	if (p->selected_us > p->began_us)
 		out->setup_us = (uint32_t)(p->selected_us - p->began_us);

@@ -245,6 +245,14 @@ enum ice_pair_error {
 	ICE_PAIR_SEND,	     /* the driver could not send: send_error */
 };
 
+/* Whether the other side's first check came in although we had sent nothing that lets it in: what
+ * this tells of the filtering in front of us (RFC 4787 §5). */
+enum ice_unasked {
+	ICE_UNASKED_NO,
+	ICE_UNASKED_PORT,    /* only to another port of that address */
+	ICE_UNASKED_ADDRESS, /* nothing to that address */
+};
+
 struct ice_pair_info {
 	enum ice_type local_type, remote_type; /* local: as the other side sees it */
 	struct addr local, base, remote;       /* base: our own address of the pair */
@@ -254,6 +262,7 @@ struct ice_pair_info {
 	uint64_t priority;
 	uint32_t sent, answered, received; /* checks; received: from the other side */
 	uint32_t rtt_us;		   /* of the latest answered check, 0: none */
+	enum ice_unasked unasked;
 	enum ice_pair_error error;
 	uint16_t error_code; /* STUN error code */
 	int send_error;	     /* negative errno */
@@ -286,7 +295,9 @@ struct ice_stats {
 	uint64_t unknown_attribute; /* answered with 420 */
 	uint64_t wrong_local;	    /* came to an address that is not ours */
 	uint64_t candidates_ignored;
-	uint64_t over_limit; /* candidates, pairs or output beyond a maximum */
+	uint64_t over_limit;	  /* candidates, pairs or output beyond a maximum */
+	uint64_t candidates_full; /* of over_limit: signalled candidates beyond ICE_REMOTES_MAX */
+	uint64_t reflexive;	  /* peer-reflexive candidates learned, of both sides */
 };
 
 const struct ice_stats *ice_stats(const struct ice *ice);

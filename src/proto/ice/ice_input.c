@@ -141,6 +141,24 @@ static bool stale(const struct ice *ice, usec_t now, int pair)
 	       now >= usec_add(ice->pairs[pair].last_answer, CONSENT_MIN_US + CONSENT_SPREAD_US);
 }
 
+/* Before anything of this request is counted. */
+static enum ice_unasked unasked(const struct ice *ice, int pair)
+{
+	const struct pair *p = &ice->pairs[pair];
+	enum ice_unasked how = ICE_UNASKED_ADDRESS;
+
+	if (p->sent || p->received)
+		return p->unasked;
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		const struct pair *o = &ice->pairs[i];
+
+		if (o->used && o->local == p->local && o->sent &&
+		    addr_ip_equal(&o->remote_addr, &p->remote_addr))
+			how = ICE_UNASKED_PORT;
+	}
+	return how;
+}
+
 static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 			  const struct stun_msg *m, int local)
 {
@@ -152,6 +170,7 @@ static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 	pair = request_pair(ice, now, d, local, priority);
 	if (pair < 0)
 		return;
+	ice->pairs[pair].unasked = unasked(ice, pair);
 	ice->pairs[pair].received++;
 	ice->pairs[pair].heard = true;
 	if (!ice->controlling && stun_get_flag(m, STUN_USE_CANDIDATE)) {

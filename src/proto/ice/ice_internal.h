@@ -134,6 +134,7 @@ struct pair {
 	unsigned tries; /* of the present series; due and rto belong to it */
 	usec_t due, rto, last_sent, last_answer;
 	uint32_t sent, answered, received, rtt_us;
+	enum ice_unasked unasked;
 	enum ice_pair_error error;
 	uint16_t error_code;
 	int send_error;

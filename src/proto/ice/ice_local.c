@@ -103,6 +103,7 @@ static int add_reflexive(struct ice *ice, const struct lcand *base, const struct
 		.announce = type == ICE_SRFLX,
 	};
 	set_foundation(ice, l, server);
+	ice->stats.reflexive += type == ICE_PRFLX;
 	return i;
 }
 

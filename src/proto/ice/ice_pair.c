@@ -270,6 +270,7 @@ int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r)
 			break;
 	if (i == ICE_REMOTES_MAX) {
 		ice->stats.over_limit++;
+		ice->stats.candidates_full++;
 		return -1;
 	}
 	ice->remotes[i] = *r;
@@ -277,6 +278,8 @@ int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r)
 	ice->remotes[i].gen = ice->gen;
 	if (r->type != ICE_PRFLX)
 		pair_remote(ice, now, i);
+	else
+		ice->stats.reflexive++;
 	return i;
 }
 
@@ -377,6 +380,7 @@ static void describe(const struct ice *ice, int i, struct ice_pair_info *out)
 		.answered = p->answered,
 		.received = p->received,
 		.rtt_us = p->rtt_us,
+		.unasked = p->unasked,
 		.error = p->error,
 		.error_code = p->error_code,
 		.send_error = p->send_error,

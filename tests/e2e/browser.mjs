@@ -35,6 +35,11 @@ class Page {
 		return this.page.evaluate(fn, arg);
 	}
 
+	/** Runs in every document that is loaded from now on, before its scripts. */
+	before(fn) {
+		return this.page.addInitScript(fn);
+	}
+
 	/** Until fn, run in the page, gives something true. */
 	until(what, fn, arg, ms) {
 		return until(`${what} (${this.name})`, () => this.page.evaluate(fn, arg), ms);
@@ -94,6 +99,10 @@ class ChromiumPage extends Page {
 }
 
 class FirefoxPage extends Page {
+	before(fn) {
+		return this.page.evaluateOnNewDocument(fn);
+	}
+
 	async click(role, name) {
 		await this.page.locator(`::-p-aria([name="${name}"][role="${role}"])`).click();
 	}
@@ -119,11 +128,12 @@ class FirefoxPage extends Page {
 	}
 }
 
-async function chromium({ trusted }) {
+async function chromium({ trusted, proxy }) {
 	const { chromium: launcher } = await import('playwright-core');
 	const args = [...CHROMIUM_FLAGS];
 	// --ignore-certificate-errors and the context's option leave out what is not of a page, such as turns:
 	if (trusted) args.push(`--ignore-certificate-errors-spki-list=${trusted}`);
+	if (proxy) args.push(`--proxy-server=${proxy}`);
 	const browser = await launcher.launch({ executablePath: '/usr/bin/chromium', headless: true, args });
 	const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: VIEW });
 	await context.addInitScript(watchPolicy);
@@ -144,7 +154,7 @@ async function firefox({ resolved }) {
 }
 
 /**
- * trusted: SHA-256 of a certificate's public key, in base64, that Chromium is to take on every connection. resolved: the
- * address that Firefox is to find for every name.
+ * trusted: SHA-256 of a certificate's public key, in base64, that Chromium is to take on every connection. proxy: the URL of
+ * the one that Chromium is to use. resolved: the address that Firefox is to find for every name.
  */
 export const launch = (name, options = {}) => (name === 'firefox' ? firefox(options) : chromium(options));

@@ -25,6 +25,7 @@ Every site behind NAT has the same private network, and its first host the same 
 import atexit
 import contextlib
 import ipaddress
+import itertools
 import json
 import os
 import pathlib
@@ -37,7 +38,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import nets  # noqa: E402
 from nets import Unsupported  # noqa: E402, F401
 from relay import Relay  # noqa: E402
-from services import Certificates, Programs, RELAY_NAME, RELAY_OTHER_NAME, Services, end  # noqa: E402
+from services import Certificates, DNS, DNS_V6, Programs, RELAY_NAME, RELAY_OTHER_NAME, Services, end  # noqa: E402
 
 RELAY, RELAY_OTHER, RELAY_V6, RELAY_OTHER_V6 = "198.18.0.10", "198.18.0.11", "2001:db8::10", "2001:db8::11"
 PORT, OTHER_PORT = 3478, 3479
@@ -46,7 +47,7 @@ USER, PASSWORD = "lab", "the password of the lab"
 # How a router translates UDP (RFC 4787) and what it lets in and out; TCP is always translated by the kernel's own way.
 #   nat: "cone" keeps one mapping for all destinations, "symmetric" makes one for each
 #   lets_in: for a cone, from whom: "anyone", "address" (spoken to), "port" (spoken to at that port)
-#   out: what may leave: "all", "tcp", "tcp443", "nothing"
+#   out: what may leave: "all", "tcp", "tcp443" (both with DNS), "nothing"
 #   lans: a network each; routed: whether they may talk to each other; isolated: the hosts of one may not
 #   hairpin: a host's public address works from inside, too
 DEFAULTS = {"nat": "cone", "lets_in": "port", "out": "all", "lans": 1, "hosts": 1, "routed": True, "isolated": False,
@@ -131,9 +132,11 @@ def nat_rules(kind, inside, public):
 def filter_rules(kind):
     """Who may pass. What is unasked for ends at the router's own input: accepted there, the kernel would remember it, and
     the host's own mapping towards that sender could no longer have its port."""
+    # a network that blocks UDP has a name server of its own; the lab's stands for it
+    names = f'ip daddr {DNS} udp dport 53 accept; ip6 daddr {DNS_V6} udp dport 53 accept'
     out = {"all": 'iifname "br*" oifname "wan" accept',
-           "tcp": 'iifname "br*" oifname "wan" meta l4proto { tcp, icmp } accept',
-           "tcp443": 'iifname "br*" oifname "wan" tcp dport 443 accept',
+           "tcp": 'iifname "br*" oifname "wan" meta l4proto { tcp, icmp } accept; ' + names,
+           "tcp443": 'iifname "br*" oifname "wan" tcp dport 443 accept; ' + names,
            "nothing": ""}[kind["out"]]
     return f"""table inet filter {{
         chain input {{
@@ -295,6 +298,7 @@ class Lab(Services, nets.Lab):
             if not shutil.which(program):
                 raise Unsupported(f"{program} is missing (packages nftables, iproute2)")
         self.ends, self.sites, self.delay = contextlib.ExitStack(), [], delay
+        self.site_numbers, self.server_numbers = itertools.count(1), itertools.count(1)  # threads may build side by side
         atexit.register(self.ends.close)  # what runs in the namespaces would keep them
         self.internet = self.net()
         try:
@@ -305,7 +309,6 @@ class Lab(Services, nets.Lab):
         self.internet.forward()
         self.internet.batch("link add servers type bridge forward_delay 0", "link set servers up",
                             "address add 198.18.0.1/24 dev servers", "address add 2001:db8::1/64 dev servers nodad")
-        self.servers = 0
         self.relay_host = self.server(RELAY, RELAY_OTHER, RELAY_V6, RELAY_OTHER_V6)
         # the internet has no way to private addresses
         self.internet.batch(*(f"route add unreachable {net}" for net in
@@ -319,17 +322,18 @@ class Lab(Services, nets.Lab):
 
     def net(self):
         try:
-            self.nets.append(Net(self.home))
+            net = Net(self.home)
         except OSError as error:
             raise Unsupported(f"no network namespace: {error}") from error
-        self.nets[-1].enter = self.enter
-        return self.nets[-1]
+        net.enter = self.enter
+        self.nets.append(net)
+        return net
 
     def server(self, *addresses):
         """A machine on the internet."""
-        net, self.servers = self.net(), self.servers + 1
-        self.join(self.internet, f"server{self.servers}", net, "eth0")
-        self.internet.batch(f"link set server{self.servers} master servers")
+        net, name = self.net(), f"server{next(self.server_numbers)}"
+        self.join(self.internet, name, net, "eth0")
+        self.internet.batch(f"link set {name} master servers")
         net.batch(*(f"address add {address}/64 dev eth0 nodad" if ":" in address else f"address add {address}/24 dev eth0"
                     for address in addresses), "route add default via 198.18.0.1", "route add default via 2001:db8::1")
         return net
@@ -351,8 +355,9 @@ class Lab(Services, nets.Lab):
         b.batch(f"link set {name_b} up")
 
     def site(self, name, **changes):
-        self.sites.append(Site(self, len(self.sites) + 1, name, changes))
-        return self.sites[-1]
+        site = Site(self, next(self.site_numbers), name, changes)
+        self.sites.append(site)
+        return site
 
     def start_relay(self, *options):
         """All transports; the four UDP addresses make behaviour discovery (RFC 5780) possible."""

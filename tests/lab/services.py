@@ -5,7 +5,9 @@ Each program starts in its host's network with a mount namespace of its own, in 
 server and /sys shows the host's own interfaces.
 """
 
+import base64
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -27,7 +29,8 @@ ENTER = 'mount --bind "$0" /etc/resolv.conf && { mount -t sysfs sysfs /sys || tr
 
 
 class Certificates:
-    """An authority, .ca, and a certificate that it signed for every name of the lab, .cert and .key."""
+    """An authority, .ca, and a certificate that it signed for every name of the lab, .cert and .key; .pin: the SHA-256 of
+    its public key in base64."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -39,10 +42,12 @@ class Certificates:
         self._openssl("req", "-new", *key, "-subj", f"/CN={HUB_NAME}", "-keyout", self.key, "-out", request)
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "30",
                       "-extfile", ext, "-out", self.cert)
+        public = self._openssl("pkey", "-in", self.key, "-pubout", "-outform", "DER")
+        self.pin = base64.b64encode(hashlib.sha256(public).digest()).decode()
 
     @staticmethod
     def _openssl(*words):
-        subprocess.run(["openssl", *words], check=True, capture_output=True)
+        return subprocess.run(["openssl", *words], check=True, capture_output=True).stdout
 
 
 class Dns:

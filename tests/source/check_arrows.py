@@ -27,7 +27,9 @@ MAY = {
     "proto/signalr": {"base", "proto/http"},
     "peer": {"base", "io", "proto/*"},
     "relay": {"base", "io", "proto/*"},
+    "deploy": {"base"},
     "modules": {"base", "io"},
+<<<<<<< HEAD
     "policy": {"base"},
     "hub": {"base", "io", "proto/*", "hublink", "policy"},
     "hublink": {"base", "io", "proto/*", "peer"},
@@ -36,6 +38,15 @@ MAY = {
     "demo": {"base", "io"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|policy|demo|fairlead)/[^">]+)[">]', re.M)
+=======
+    "hub": {"base", "io", "proto/*", "hublink", "deploy"},
+    "hublink": {"base", "io", "proto/*", "peer"},
+    "client": {"base", "io", "proto/*", "hublink", "peer", "modules"},
+    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "deploy"},
+    "demo": {"base", "io"},
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|demo|deploy|fairlead)/[^">]+)[">]', re.M)
+>>>>>>> d0afed4 (deploy: what a deployment needs of a network, as lists, and compared with a list that exists)
 
 
 def folder_of(path):

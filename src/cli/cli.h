@@ -56,7 +56,8 @@ struct cli_command {
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name; the exit status */
 };
 
-extern const struct cli_command cli_up, cli_devices, cli_connect, cli_route, cli_put, cli_get;
+extern const struct cli_command cli_up, cli_devices, cli_connect, cli_route, cli_put, cli_get,
+	cli_allowlist;
 
 /* Writes the completion of bash for all commands. */
 void cli_completion(void);
@@ -81,7 +82,8 @@ struct target {
 	struct tls_context *tls;
 };
 
-/* 0, or the exit status after a sentence. */
+/* 0, or the exit status after a sentence. The public one is for requests that need no account. */
+int target_open_public(const struct cli_common *common, struct target *out);
 int target_open(const struct cli_common *common, struct target *out);
 void target_close(struct target *t);
 

@@ -6,8 +6,9 @@
 #include "base/log.h"
 #include "cli/cli.h"
 
-static const struct cli_command *const commands[] = { &cli_up,	  &cli_devices, &cli_connect,
-						      &cli_route, &cli_put,	&cli_get };
+static const struct cli_command *const commands[] = { &cli_up,	     &cli_devices, &cli_connect,
+						      &cli_route,    &cli_put,	   &cli_get,
+						      &cli_allowlist };
 
 static void help(FILE *out)
 {

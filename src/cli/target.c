@@ -119,6 +119,11 @@ static int choose(const struct cli_common *common, struct target *t, struct choi
 			"fairlead up.");
 		return CLI_USAGE;
 	}
+	return 0;
+}
+
+static int need_token(struct target *t, const struct choice *c)
+{
 	if (*c->token_file && !(t->token = read_token(c->token_file))) {
 		cli_say("the API key in %s cannot be read (%s). Name its file with --token-file.",
 			c->token_file, strerror(errno));
@@ -132,13 +137,15 @@ static int choose(const struct cli_common *common, struct target *t, struct choi
 	return 0;
 }
 
-int target_open(const struct cli_common *common, struct target *out)
+static int open_target(const struct cli_common *common, bool public, struct target *out)
 {
 	struct choice c = { 0 };
 	char why[256], beside[4300] = "";
 
 	*out = (struct target){ 0 };
 	int status = choose(common, out, &c);
+	if (status == 0 && !public)
+		status = need_token(out, &c);
 	if (status == 0 && hub_url_parse(c.hub, &out->url, why) < 0) {
 		cli_say("%s", why);
 		status = CLI_USAGE;
@@ -159,6 +166,16 @@ int target_open(const struct cli_common *common, struct target *out)
 	if (status != 0)
 		target_close(out);
 	return status;
+}
+
+int target_open(const struct cli_common *common, struct target *out)
+{
+	return open_target(common, false, out);
+}
+
+int target_open_public(const struct cli_common *common, struct target *out)
+{
+	return open_target(common, true, out);
 }
 
 void target_close(struct target *t)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "hub/api/network.h"
 #include "hub/realtime/ice_servers.h"
 
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
@@ -42,6 +43,10 @@ static const struct opt options[] = {
 	  "The secret that the relay has too (its --secret-file), for --turn; read at the start "
 	  "and "
 	  "on SIGHUP" },
+	{ "store", 0, OPT_LIST, FIELD(stores), "REGION/STORE=URL",
+	  "Where a region's store lies when that is not the hub, such as "
+	  "eu/log-captures=https://captures.example/; may be repeated. Stores: log-captures, "
+	  "log-rulesets, modules, portal-modules, notifications, service-desk" },
 	{ "sign-in-link", 0, OPT_FLAG, FIELD(sign_in_link),
 	  .help = "Print a one-time link for the first account at this start too",
 	  .cli_only = true },
@@ -157,6 +162,14 @@ static int check(struct hub_config *c, struct opt_error *error)
 				    "--turn: \"%s\" is not turn:HOST:PORT?transport=udp|tcp or "
 				    "turns:HOST:PORT?transport=tcp|wss",
 				    c->turn.items[i]);
+	for (size_t i = 0; i < c->stores.count; i++)
+		if (!network_store_valid(c->stores.items[i]))
+			return fail(error,
+				    "--store: \"%s\" is not REGION/STORE=https://HOST/ with one "
+				    "of the six stores",
+				    c->stores.items[i]);
+	if (c->stores.count > CONFIG_STORES_MAX)
+		return fail(error, "--store: more than %s", "60");
 	if (!c->turn.count != !c->turn_secret_file)
 		return fail(error, "--turn and --turn-secret-file belong together; --%s is missing",
 			    c->turn.count ? "turn-secret-file" : "turn");
@@ -193,16 +206,19 @@ static int load_file(struct hub_config *c, int argc, char **argv, struct opt_err
 		memset(&file.names, 0, sizeof(file.names));
 		memset(&file.stun, 0, sizeof(file.stun));
 		memset(&file.turn, 0, sizeof(file.turn));
+		memset(&file.stores, 0, sizeof(file.stores));
 		err = opt_parse_args(options, &file, argc, argv, false, &first, error);
 		prefer(&file.listen, &lists.listen);
 		prefer(&file.names, &lists.names);
 		prefer(&file.stun, &lists.stun);
 		prefer(&file.turn, &lists.turn);
+		prefer(&file.stores, &lists.stores);
 		/* what the command line replaced */
 		lists = (struct hub_config){ .listen = lists.listen,
 					     .names = lists.names,
 					     .stun = lists.stun,
-					     .turn = lists.turn };
+					     .turn = lists.turn,
+					     .stores = lists.stores };
 		opt_finish(options, &lists);
 	}
 	opt_finish(options, c);

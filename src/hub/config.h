@@ -5,6 +5,7 @@
 #include "base/opt.h"
 
 #define CONFIG_LISTEN_MAX 8
+#define CONFIG_STORES_MAX 60
 
 struct hub_config {
 	struct opt_asked asked;
@@ -16,7 +17,7 @@ struct hub_config {
 	struct opt_list names;
 	char *certificate, *key;
 	char *console;
-	struct opt_list stun, turn;
+	struct opt_list stun, turn, stores;
 	char *turn_secret_file;
 	int log_level;
 

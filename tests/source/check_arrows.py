@@ -29,24 +29,15 @@ MAY = {
     "relay": {"base", "io", "proto/*"},
     "deploy": {"base"},
     "modules": {"base", "io"},
-<<<<<<< HEAD
     "policy": {"base"},
-    "hub": {"base", "io", "proto/*", "hublink", "policy"},
+    "hub": {"base", "io", "proto/*", "hublink", "policy", "deploy"},
     "hublink": {"base", "io", "proto/*", "peer"},
     "client": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy"},
-    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy"},
+    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy", "deploy"},
     "demo": {"base", "io"},
 }
-INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|policy|demo|fairlead)/[^">]+)[">]', re.M)
-=======
-    "hub": {"base", "io", "proto/*", "hublink", "deploy"},
-    "hublink": {"base", "io", "proto/*", "peer"},
-    "client": {"base", "io", "proto/*", "hublink", "peer", "modules"},
-    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "deploy"},
-    "demo": {"base", "io"},
-}
-INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]((?:base|io|proto|peer|relay|modules|hub|client|cli|hublink|demo|deploy|fairlead)/[^">]+)[">]', re.M)
->>>>>>> d0afed4 (deploy: what a deployment needs of a network, as lists, and compared with a list that exists)
+FOLDERS = "|".join(sorted({name.split("/")[0] for name in MAY} | {"fairlead"}))
+INCLUDE = re.compile(rf'^\s*#\s*include\s+[<"]((?:{FOLDERS})/[^">]+)[">]', re.M)
 
 
 def folder_of(path):

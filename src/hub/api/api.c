@@ -3,7 +3,8 @@
 #include <string.h>
 
 static const struct route *const tables[] = { api_identity_routes, api_staff_routes,
-					      api_realtime_routes, api_route_routes };
+					      api_realtime_routes, api_route_routes,
+					      api_network_routes };
 
 static bool fits(const struct route *r, const char *path, const char **id)
 {

@@ -9,4 +9,4 @@ const struct route *api_find(enum http_method method, const char *path, const ch
 			     bool *path_known);
 
 extern const struct route api_identity_routes[], api_staff_routes[], api_realtime_routes[],
-	api_route_routes[];
+	api_route_routes[], api_network_routes[];

@@ -14,6 +14,7 @@ static const struct {
 	{ "state", "not possible at this point" },
 	{ "closed", "the other side closed the connection" },
 	{ "tls", "the TLS library reported an error" },
+	{ "proxy", "the proxy on the way does not let us through" },
 };
 
 _Static_assert(ARRAY_LEN(own) == FL_EMALFORMED - FL_ELAST + 1, "a name for each code");

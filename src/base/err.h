@@ -13,7 +13,8 @@ enum {
 	FL_ESTATE = -1004,	     /* not possible in the object's present state */
 	FL_ECLOSED = -1005,	     /* the other side closed in good order */
 	FL_ETLS = -1006,	     /* OpenSSL failed; the module's error text says how */
-	FL_ELAST = FL_ETLS,
+	FL_EPROXY = -1007, /* the proxy on the way does not let us through; its text says why */
+	FL_ELAST = FL_EPROXY,
 };
 
 /* A short name such as "ENOMEM" or "malformed"; never NULL. */

@@ -26,6 +26,7 @@ struct stream {
 	enum state state;
 	struct loop_watch watch;
 	struct loop_timer timeout;
+	usec_t open_timeout_us;
 	struct loop_deferred later, release;
 	bool later_pending; /* on_later() runs after the turn */
 	bool dead; /* destroyed; the memory goes after the turn, so that callers may still look */
@@ -40,6 +41,8 @@ struct stream {
 	struct buf in, out;
 	struct tls_context *tls;
 	struct tls_session *session;
+	struct stream_carrier *carrier; /* NULL: the socket is all there is */
+	bool carried;			/* bytes go by the carrier's calls */
 	char *server_name;
 	struct stream_handler handler;
 	void *arg;
@@ -123,7 +126,8 @@ static void start_tls(struct stream *s)
 		opened(s);
 		return;
 	}
-	err = tls_session_create(s->tls, s->fd, s->server_name, &s->session);
+	err = tls_session_create(s->tls, s->fd, s->carried ? &s->carrier->below : NULL,
+				 s->server_name, &s->session);
 	if (err < 0) {
 		end(s, err);
 		return;
@@ -186,6 +190,9 @@ static int read_once(struct stream *s, bool *more)
 	if (s->session) {
 		n = tls_session_read(s->session, p, room);
 		s->read_wants_write = n == -EAGAIN && tls_session_wants_write(s->session);
+		*more = n > 0;
+	} else if (s->carried) {
+		n = s->carrier->below.read(s->carrier->below.arg, p, room);
 		*more = n > 0;
 	} else {
 		n = recv(s->fd, p, room, 0);
@@ -263,9 +270,9 @@ static void read_some(struct stream *s)
 		take_eof(s);
 	else if (n < 0 && n != -EAGAIN && n != -EINTR)
 		end(s, n);
-	else if (s->session && tls_session_pending(s->session) && !s->paused &&
-		 s->in.len < s->in.max)
-		do_later(s); /* epoll does not see what OpenSSL holds */
+	else if (((s->session && tls_session_pending(s->session)) || (s->carried && n > 0)) &&
+		 !s->paused && s->in.len < s->in.max)
+		do_later(s); /* epoll does not see what OpenSSL and a carrier hold */
 }
 
 /* A count, or negative; -EAGAIN: the socket is full. */
@@ -279,6 +286,8 @@ static ssize_t send_bytes(struct stream *s, struct span data)
 		s->write_wants_read = n == -EAGAIN && !tls_session_wants_write(s->session);
 		return n;
 	}
+	if (s->carried)
+		return s->carrier->below.write(s->carrier->below.arg, data.ptr, data.len);
 	n = send(s->fd, data.ptr, data.len, MSG_NOSIGNAL);
 	return n < 0 ? -errno : n;
 }
@@ -402,6 +411,9 @@ void stream_destroy(struct stream *s)
 	s->session = NULL;
 	tls_context_unref(s->tls);
 	s->tls = NULL;
+	if (s->carrier)
+		s->carrier->destroy(s->carrier);
+	s->carrier = NULL;
 	fl_closep(&s->fd);
 	if (s->loop)
 		loop_defer(s->loop, &s->release, release, s);
@@ -418,6 +430,7 @@ static struct stream *create(struct loop *loop, const struct stream_config *c,
 		return NULL;
 	s->loop = loop;
 	s->fd = -1;
+	s->open_timeout_us = c->open_timeout_us ? c->open_timeout_us : DEFAULT_OPEN_TIMEOUT;
 	s->handler = *handler;
 	s->arg = arg;
 	s->in = BUF_INIT(c->read_max ? c->read_max : DEFAULT_READ_MAX);
@@ -426,8 +439,7 @@ static struct stream *create(struct loop *loop, const struct stream_config *c,
 	loop_timer_init(loop, &s->timeout, on_timeout, s);
 	s->server_name = c->server_name ? strdup(c->server_name) : NULL;
 	if ((c->server_name && !s->server_name) ||
-	    loop_timer_after(&s->timeout,
-			     c->open_timeout_us ? c->open_timeout_us : DEFAULT_OPEN_TIMEOUT) < 0) {
+	    loop_timer_after(&s->timeout, s->open_timeout_us) < 0) {
 		free(s->server_name);
 		free(s);
 		return NULL;
@@ -512,6 +524,41 @@ int stream_adopt(struct loop *loop, int fd, const struct stream_config *config,
 	return 0;
 }
 
+int stream_over(struct loop *loop, struct stream_carrier *carrier,
+		const struct stream_config *config, const struct stream_handler *handler, void *arg,
+		struct stream **out)
+{
+	struct stream *s = create(loop, config, handler, arg);
+
+	if (!s) {
+		carrier->destroy(carrier);
+		return -ENOMEM;
+	}
+	s->state = CONNECTING;
+	s->carrier = carrier;
+	loop_timer_stop(&s->timeout); /* the carrier's own limit holds first */
+	*out = s;
+	return 0;
+}
+
+void stream_carrier_open(struct stream *s, int fd, bool bare)
+{
+	int err;
+
+	s->fd = fd;
+	s->carried = !bare;
+	err = loop_watch_start(s->loop, &s->watch, fd, EPOLLOUT, on_events, s);
+	if (err == 0)
+		err = loop_timer_after(&s->timeout, s->open_timeout_us);
+	if (err < 0)
+		end(s, err);
+}
+
+void stream_carrier_failed(struct stream *s, int err)
+{
+	end(s, err);
+}
+
 int stream_write(struct stream *s, struct span data)
 {
 	bool was_empty = s->out.len == 0;
@@ -552,7 +599,8 @@ static int send_parts(struct stream *s, const struct span *parts, size_t n, size
 	return sent < 0 ? -errno : (int)sent;
 }
 
-/* The same as one TLS record: OpenSSL encrypts from one place, so this is the one copy. */
+/* The same as one TLS record: OpenSSL encrypts from one place, so this is the one copy. A carrier
+ * takes one piece of memory at a time, too. */
 static int seal_parts(struct stream *s, const struct span *parts, size_t n, size_t skip)
 {
 	uint8_t record[READ_CHUNK];
@@ -593,8 +641,8 @@ static int write_now(struct stream *s, const struct span *parts, size_t n, size_
 			*skip -= parts[*first].len;
 		if (*first == n)
 			return 0;
-		sent = s->session ? seal_parts(s, parts + *first, n - *first, *skip)
-				  : send_parts(s, parts + *first, n - *first, *skip);
+		sent = s->session || s->carried ? seal_parts(s, parts + *first, n - *first, *skip)
+						: send_parts(s, parts + *first, n - *first, *skip);
 		if (sent < 0)
 			return sent == -EAGAIN || sent == -EINTR ? 0 : (int)sent;
 		*skip += (size_t)sent;
@@ -724,5 +772,18 @@ struct tls_session *stream_tls(const struct stream *s)
 
 const char *stream_error_text(const struct stream *s)
 {
-	return s->session ? tls_session_error(s->session) : NULL;
+	const char *cause;
+
+	if (s->session)
+		return tls_session_error(s->session);
+	return s->carrier ? s->carrier->error(s->carrier, &cause) : NULL;
+}
+
+const char *stream_error_cause(const struct stream *s)
+{
+	const char *cause = NULL;
+
+	if (!s->session && s->carrier)
+		(void)s->carrier->error(s->carrier, &cause);
+	return cause;
 }

@@ -1,13 +1,16 @@
 /*
- * A byte stream with the same calls whatever carries it: TCP, TLS over TCP, a socketpair. It owns
- * its descriptor and two bounded queues. Writes are queued and sent as the socket takes them;
- * reading can be paused, so that a slow consumer slows the sender down.
+ * A byte stream with the same calls whatever carries it: TCP, TLS over TCP, a socketpair, a tunnel
+ * through a proxy (tunnel.h). It owns its descriptor and two bounded queues. Writes are queued and
+ * sent as the socket takes them; reading can be paused, so that a slow consumer slows the sender
+ * down.
  *
  * Life: created connecting or accepted → on_open (handshake done) → on_read … → on_close exactly
  * once, with the reason, unless stream_destroy() came first. All functions run in the loop. A
  * stream may be destroyed from inside any of its own functions.
  */
 #pragma once
+
+#include <sys/types.h>
 
 #include "base/addr.h"
 #include "base/buf.h"
@@ -91,8 +94,30 @@ bool stream_local(const struct stream *s, struct addr *out);
 struct tls_session *stream_tls(const struct stream *s); /* NULL when plain */
 
 /* Text of the last TLS error, or NULL; valid until the next call. For messages after
- * on_close(FL_ETLS). */
+ * on_close(FL_ETLS); after on_close(FL_EPROXY) a whole sentence with the remedy. */
 const char *stream_error_text(const struct stream *s);
+/* After on_close(FL_EPROXY): one stable word ("proxy-password"); else NULL. */
+const char *stream_error_cause(const struct stream *s);
+
+/*
+ * What brings a stream about and may carry its bytes, instead of a socket that connects by itself.
+ * It belongs to its stream from stream_over() on. It says once that it is open or has failed, later
+ * than stream_over(); open_timeout_us begins when it is open, so it has to limit its own time.
+ */
+struct stream_carrier {
+	struct tls_below below; /* for the bytes, when they do not go over the bare descriptor */
+	/* NULL, or a sentence and a word */
+	const char *(*error)(const struct stream_carrier *c, const char **cause);
+	void (*destroy)(struct stream_carrier *c);
+};
+
+int stream_over(struct loop *loop, struct stream_carrier *carrier,
+		const struct stream_config *config, const struct stream_handler *handler, void *arg,
+		struct stream **out) FL_WARN_UNUSED;
+/* fd is taken over. bare: bytes go over it as over any socket; else by its calls, and fd only
+ * tells when. */
+void stream_carrier_open(struct stream *s, int fd, bool bare);
+void stream_carrier_failed(struct stream *s, int err);
 
 /* A listening TCP socket (IPv6 ones are dual-stack off). port 0: the kernel chooses. */
 struct listener;

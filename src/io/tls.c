@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct tls_context {
 struct tls_session {
 	struct tls_context *context;
 	SSL *ssl;
+	struct tls_below below;
 	bool wants_write, broken;
 	char error[256];
 };
@@ -190,8 +192,78 @@ static int set_name(struct tls_session *s, const char *name)
 	return SSL_set_tlsext_host_name(s->ssl, name) && SSL_set1_host(s->ssl, name);
 }
 
-int tls_session_create(struct tls_context *c, int fd, const char *server_name,
-		       struct tls_session **out)
+/* ---- records that something else than a socket carries ---- */
+
+static int below_result(BIO *bio, ssize_t n, void (*retry)(BIO *bio))
+{
+	BIO_clear_retry_flags(bio);
+	if (n == -EAGAIN || n == -EINTR)
+		retry(bio);
+	else if (n < 0 && n != FL_ECLOSED)
+		errno = n > FL_EMALFORMED ? (int)-n : EIO;
+	return n > 0 ? (int)n : n == FL_ECLOSED ? 0 : -1;
+}
+
+static void retry_read(BIO *bio)
+{
+	BIO_set_retry_read(bio);
+}
+
+static void retry_write(BIO *bio)
+{
+	BIO_set_retry_write(bio);
+}
+
+static int below_read(BIO *bio, char *dst, int cap)
+{
+	const struct tls_below *b = BIO_get_data(bio);
+
+	return cap > 0 ? below_result(bio, b->read(b->arg, dst, (size_t)cap), retry_read) : 0;
+}
+
+static int below_write(BIO *bio, const char *src, int len)
+{
+	const struct tls_below *b = BIO_get_data(bio);
+
+	return len > 0 ? below_result(bio, b->write(b->arg, src, (size_t)len), retry_write) : 0;
+}
+
+static long below_ctrl(BIO *bio, int cmd, long num, void *ptr)
+{
+	return cmd == BIO_CTRL_FLUSH; /* nothing is held back */
+}
+
+static BIO_METHOD *below_method;
+
+static void make_below_method(void)
+{
+	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "below");
+
+	if (m && BIO_meth_set_read(m, below_read) && BIO_meth_set_write(m, below_write) &&
+	    BIO_meth_set_ctrl(m, below_ctrl))
+		below_method = m;
+	else
+		BIO_meth_free(m);
+}
+
+static bool set_below(struct tls_session *s, const struct tls_below *below)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	BIO *bio;
+
+	pthread_once(&once, make_below_method);
+	bio = below_method ? BIO_new(below_method) : NULL;
+	if (!bio)
+		return false;
+	s->below = *below;
+	BIO_set_data(bio, &s->below);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(s->ssl, bio, bio); /* takes it over */
+	return true;
+}
+
+int tls_session_create(struct tls_context *c, int fd, const struct tls_below *below,
+		       const char *server_name, struct tls_session **out)
 {
 	struct tls_session *s = calloc(1, sizeof(*s));
 
@@ -199,7 +271,7 @@ int tls_session_create(struct tls_context *c, int fd, const char *server_name,
 		return -ENOMEM;
 	s->context = tls_context_ref(c);
 	s->ssl = SSL_new(c->ctx);
-	if (!s->ssl || !SSL_set_fd(s->ssl, fd) ||
+	if (!s->ssl || !(below ? set_below(s, below) : SSL_set_fd(s->ssl, fd) == 1) ||
 	    (!c->server && server_name && !set_name(s, server_name))) {
 		ERR_clear_error();
 		tls_session_destroy(s);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/span.h"
 #include "base/util.h"
@@ -46,8 +47,16 @@ const char *tls_session_version(const struct tls_session *s);
  * The calls return 0 or a count, -EAGAIN (then tls_session_wants_write() tells for what),
  * FL_ECLOSED for a close_notify, or FL_ETLS.
  */
-int tls_session_create(struct tls_context *c, int fd, const char *server_name,
-		       struct tls_session **out) FL_WARN_UNUSED;
+/* What moves the bytes instead of the descriptor. A count; -EAGAIN: when the descriptor is readable
+ * (writable) again; FL_ECLOSED; another negative error. */
+struct tls_below {
+	ssize_t (*read)(void *arg, void *dst, size_t cap);
+	ssize_t (*write)(void *arg, const void *src, size_t len);
+	void *arg;
+};
+/* below: NULL, or what carries the records; copied, arg outlives the session. */
+int tls_session_create(struct tls_context *c, int fd, const struct tls_below *below,
+		       const char *server_name, struct tls_session **out) FL_WARN_UNUSED;
 void tls_session_destroy(struct tls_session *s);  /* NULL is fine */
 void tls_session_shutdown(struct tls_session *s); /* sends close_notify when it still can */
 /* close_notify for our direction only: what the other side still says can be read. */

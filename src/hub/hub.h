@@ -28,8 +28,10 @@ struct hub {
 	struct server *server;		     /* http/server.h */
 	struct files *files;		     /* http/files.h */
 	struct hub_tls *tls;		     /* tls.h */
+	struct places *places;		     /* realtime/places.h */
 	struct registry *registry;	     /* realtime/registry.h */
 	struct broker *broker;		     /* realtime/broker.h */
+	struct budget *budget;		     /* realtime/budget.h */
 	struct list consoles;		     /* realtime/console.h */
 	char turn_secret[256];		     /* "": no relay; wiped at the end */
 	char *ca_pem;			     /* of the local authority; NULL with --certificate */

@@ -13,6 +13,7 @@
 #include "hub/http/files.h"
 #include "hub/http/server.h"
 #include "hub/realtime/broker.h"
+#include "hub/realtime/budget.h"
 #include "hub/realtime/registry.h"
 #include "hub/start.h"
 #include "hub/tls.h"
@@ -223,8 +224,10 @@ static void tear_down(struct program *p)
 		registry_save(h->registry);
 	password_pool_destroy(h->passwords);
 	store_queue_destroy(h->store);
+	budget_destroy(h->budget);
 	broker_destroy(h->broker);
 	registry_destroy(h->registry);
+	places_destroy(h->places);
 	hub_tls_destroy(h->tls);
 	files_destroy(h->files);
 	hubkey_destroy(h->key);

@@ -11,6 +11,7 @@
 #include "base/usec.h"
 #include "hub/identity/files.h"
 #include "hub/realtime/broker.h"
+#include "hub/realtime/budget.h"
 #include "hub/realtime/registry.h"
 #include "hub/store/sqlite.h"
 
@@ -132,10 +133,16 @@ int start_account(struct hub *h, struct start *st, struct store *s, char why[256
 
 static int load_all(struct hub *h, struct store *s, char why[256])
 {
-	int err = registry_create(h, &h->registry);
+	int err = places_create(&h->places);
 
 	if (err == 0)
+		err = places_load(h->places, s);
+	if (err == 0)
+		err = registry_create(h, &h->registry);
+	if (err == 0)
 		err = registry_load(h->registry, s);
+	if (err == 0)
+		err = budget_create(h, &h->budget);
 	if (err == 0)
 		err = broker_create(h, &h->broker);
 	if (err == 0)

@@ -26,15 +26,6 @@ static int64_t query_number(const struct exchange *x, const char *name, int64_t 
 	return *end || v < 1 || v > max ? otherwise : v;
 }
 
-static int audit(struct exchange *x, struct store *s, const char *actor, const char *action,
-		 const char *target, json_t *detail)
-{
-	FL_AUTOFREE char *text = detail ? json_dumps(detail, JSON_COMPACT) : NULL;
-
-	json_decref(detail);
-	return text ? s->ops->audit_add(s, x->now, actor, action, target, text) : -ENOMEM;
-}
-
 static void begin_health(struct exchange *x)
 {
 	x->result = json_pack("{s:b, s:s}", "ok", 1, "version", FAIRLEAD_VERSION);
@@ -78,7 +69,7 @@ static int refuse_token(struct exchange *x, int err)
 	return 0;
 }
 
-static int add_device(struct exchange *x, struct store *s, const uint8_t key[32])
+static int add_device(struct exchange *x, struct store *s, const uint8_t key[32], const char *place)
 {
 	const char *name = schema_string(x->body, "name"),
 		   *version = schema_string(x->body, "version");
@@ -91,6 +82,7 @@ static int add_device(struct exchange *x, struct store *s, const uint8_t key[32]
 				    .client = version,
 				    .status = text,
 				    .token = schema_string(x->body, "tokenId"),
+				    .place = place,
 				    .enrolled = x->now,
 				    .last_seen = x->now };
 	int err;
@@ -111,9 +103,9 @@ static int add_device(struct exchange *x, struct store *s, const uint8_t key[32]
 		return -EEXIST;
 	}
 	if (err == 0)
-		err = audit(x, s, x->id, "enrol", x->id,
-			    json_pack("{s:s, s:s, s:s}", "token", row.token, "name", name,
-				      "address", x->from_text));
+		err = api_audit(x, s, x->id, "enrol", x->id,
+				json_pack("{s:s, s:s, s:s}", "token", row.token, "name", name,
+					  "address", x->from_text));
 	x->extra = err == 0 ? FL_STEAL(text) : NULL;
 	return err;
 }
@@ -144,7 +136,8 @@ static int work_enrol(struct exchange *x, struct store *s)
 	err = s->ops->token_use(s, token_id, x->now);
 	if (err < 0)
 		return refuse_token(x, err);
-	return add_device(x, s, key);
+	text_copy(x->text, sizeof(x->text), token.place);
+	return add_device(x, s, key, token.place);
 }
 
 static void answer_enrolled(struct exchange *x)
@@ -173,6 +166,7 @@ static void finish_enrol(struct exchange *x)
 				    .client = schema_string(x->body, "version"),
 				    .status = status,
 				    .token = "",
+				    .place = x->text,
 				    .enrolled = x->now,
 				    .last_seen = x->now };
 	int err = 0;
@@ -194,16 +188,24 @@ static int work_token(struct exchange *x, struct store *s)
 {
 	struct store_token t = { .uses = schema_integer(x->body, "uses", 1) };
 	char secret_text[HUBKEY_TEXT_CAP], *text = x->text;
+	const char *place = schema_string(x->body, "place");
 	uint8_t secret[32];
 	int err;
 
 	t.expires = x->now + 1000 * schema_integer(x->body, "expiresIn", HUB_TOKEN_SECONDS);
 	id_make(rng_system(), 9, t.id, sizeof(t.id));
+	if (place)
+		text_copy(t.place, sizeof(t.place), place);
 	err = s->ops->token_add(s, &t, x->user.id, x->now);
+	if (err == -ENOENT) {
+		exchange_refuse(x, 404, "unknown-place", "There is no such place.");
+		return err;
+	}
 	if (err == 0)
-		err = audit(x, s, x->user.name, "token-make", t.id,
-			    json_pack("{s:I, s:I}", "uses", (json_int_t)t.uses, "expires",
-				      (json_int_t)t.expires));
+		err = api_audit(x, s, x->user.name, "token-make", t.id,
+				json_pack("{s:I, s:I, s:s}", "uses", (json_int_t)t.uses, "expires",
+					  (json_int_t)t.expires, "place",
+					  place ? place : STORE_ROOT));
 	if (err < 0)
 		return err;
 	hubkey_token_secret(x->hub->key, t.id, secret);
@@ -366,8 +368,8 @@ static int work_sign_in_link(struct exchange *x, struct store *s)
 	if (err == 0)
 		err = s->ops->link_add(s, hash, staff.id, x->now, expires);
 	if (err == 0)
-		err = audit(x, s, x->user.name, "link-make", staff.id,
-			    json_pack("{s:I}", "expires", (json_int_t)expires));
+		err = api_audit(x, s, x->user.name, "link-make", staff.id,
+				json_pack("{s:I}", "expires", (json_int_t)expires));
 	x->result = json_pack("{s:s, s:I}", "url", url, "expires", (json_int_t)expires);
 	return err < 0 ? err : x->result ? 0 : -ENOMEM;
 }

@@ -134,6 +134,7 @@ static void free_exchange(struct exchange *x)
 		x->conn->exchange = NULL;
 	json_decref(x->body);
 	json_decref(x->result);
+	free(x->extra);
 	ct_wipe(&x->password, sizeof(x->password));
 	ct_wipe(x->text, sizeof(x->text));
 	ct_wipe(x->cookie, sizeof(x->cookie));
@@ -462,9 +463,9 @@ static bool under_api(const char *path)
 
 static void on_request(struct conn *c, const struct http_request *r)
 {
-	const char *id = "";
+	char id[STORE_ID_CAP] = "";
 	bool path_known = false;
-	const struct route *route = api_find(r->method, r->path, &id, &path_known);
+	const struct route *route = api_find(r->method, r->path, id, &path_known);
 
 	if (route)
 		begin_exchange(c, route, id, r);

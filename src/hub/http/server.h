@@ -24,7 +24,8 @@ enum route_access { ROUTE_ANYBODY, ROUTE_SIGNED_IN };
 struct route {
 	enum http_method method;
 	const char *path;
-	bool prefix; /* the rest of the path is one id, in exchange.id */
+	bool prefix;	    /* the rest of the path is one id, in exchange.id */
+	const char *suffix; /* after the id, "/place"; NULL: nothing */
 	enum route_access access;
 	const struct schema *body; /* NULL: a body is ignored */
 	bool write;		   /* work() changes the store */
@@ -65,7 +66,7 @@ struct exchange {
 	const char *code;
 	char message[256];
 	char cookie[256]; /* Set-Cookie; "" none */
-	/* what work() leaves for finish() */
+	/* what work() leaves for finish(); extra is freed with x when nobody took it */
 	char text[600];
 	uint8_t hash[32];
 	int64_t number;

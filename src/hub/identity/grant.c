@@ -20,11 +20,11 @@ static int put_part(struct buf *out, struct span part)
 
 static char *claims_of(const struct hubkey *k, const struct grant *g)
 {
-	json_t *claims = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:I, s:I, s:s}", "iss",
-				   hubkey_id(k), "jti", g->session, "sub", g->user, "name", g->name,
-				   "dev", g->device, "mod", g->modules, "iat",
-				   (json_int_t)g->issued, "exp",
-				   (json_int_t)g->issued + GRANT_LIFE_S, "fp", g->fingerprint);
+	json_t *claims = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:O, s:I, s:I, s:s, s:O}", "iss", hubkey_id(k), "jti",
+		g->session, "sub", g->user, "name", g->name, "dev", g->device, "mod", g->modules,
+		"iat", (json_int_t)g->issued, "exp", (json_int_t)g->issued + GRANT_LIFE_S, "fp",
+		g->fingerprint, "pol", g->policy);
 	char *text = claims ? json_dumps(claims, JSON_COMPACT) : NULL;
 
 	json_decref(claims);

@@ -11,6 +11,7 @@
 struct grant {
 	const char *session, *user, *name, *device;
 	json_t *modules; /* array of names; borrowed */
+	json_t *policy;	 /* object; borrowed */
 	int64_t issued;	 /* seconds since 1970 */
 	const char *fingerprint;
 };

@@ -57,6 +57,34 @@ const struct schema message_enrolment_token[] = {
 	  .optional = true,
 	  .min = 1,
 	  .max = 366 * 24 * 3600 },
+	{ .name = "place", .kind = SCHEMA_ID, .optional = true },
+	END,
+};
+
+static const char *const place_kinds[] = { "organisation", "site", "group", NULL };
+
+const struct schema message_place_add[] = {
+	{ .name = "kind", .kind = SCHEMA_ONE_OF, .words = place_kinds },
+	{ TEXT("name", 1, MESSAGE_PLACE_NAME_MAX) },
+	{ .name = "parent", .kind = SCHEMA_ID, .optional = true },
+	{ .name = "policy", .kind = SCHEMA_ANY, .optional = true }, /* policy/policy.h */
+	END,
+};
+
+const struct schema message_place_change[] = {
+	{ TEXT("name", 1, MESSAGE_PLACE_NAME_MAX), .optional = true },
+	{ .name = "parent", .kind = SCHEMA_ID, .optional = true },
+	{ .name = "policy", .kind = SCHEMA_ANY, .optional = true },
+	END,
+};
+
+const struct schema message_device_place[] = {
+	{ .name = "place", .kind = SCHEMA_ID },
+	END,
+};
+
+const struct schema message_ice_servers[] = {
+	{ .name = "device", .kind = SCHEMA_ID, .optional = true },
 	END,
 };
 

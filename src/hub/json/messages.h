@@ -12,12 +12,14 @@
 #define MESSAGE_FOUND_MAX 64 /* candidates, and servers, of a route report */
 #define MESSAGE_URL_MAX 600
 #define MESSAGE_IGNORED_MAX 64
+#define MESSAGE_PLACE_NAME_MAX 128
 
 /* §1, HTTP */
 extern const struct schema message_sign_in[], message_link[], message_password[], message_enrol[],
-	message_enrolment_token[], message_empty[];
+	message_enrolment_token[], message_place_add[], message_place_change[],
+	message_device_place[], message_empty[];
 /* §2.1, console */
-extern const struct schema message_connect[], message_trickle[], message_route[], message_session[],
-	message_restart[], message_end[];
+extern const struct schema message_ice_servers[], message_connect[], message_trickle[],
+	message_route[], message_session[], message_restart[], message_end[];
 /* §2.3, endpoint */
 extern const struct schema message_prove[], message_status[], message_answer[], message_refuse[];

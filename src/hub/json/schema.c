@@ -183,6 +183,8 @@ static json_t *take_value(struct check *c, const struct schema *s, const json_t 
 		return take_word(c, s, value);
 	case SCHEMA_COUNTS:
 		return take_counts(c, s, value);
+	case SCHEMA_ANY:
+		return json_deep_copy(value);
 	}
 	return NULL;
 }

@@ -26,6 +26,7 @@ enum schema_kind {
 	SCHEMA_LIST,   /* up to max items, each as item says */
 	SCHEMA_ONE_OF, /* a string out of words */
 	SCHEMA_COUNTS, /* an object of up to max words (a-z 0-9 -), each with a number from 0 on */
+	SCHEMA_ANY,    /* as it came; who asks for it checks it */
 };
 
 struct schema {

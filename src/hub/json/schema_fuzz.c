@@ -4,10 +4,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct schema *const tables[] = {
-	message_prove,	 message_status,	  message_answer, message_refuse,
-	message_connect, message_trickle,	  message_route,  message_restart,
-	message_end,	 message_session,	  message_enrol,  message_link,
-	message_sign_in, message_enrolment_token,
+	message_prove,	      message_status,	       message_answer,	  message_refuse,
+	message_connect,      message_trickle,	       message_route,	  message_restart,
+	message_end,	      message_session,	       message_enrol,	  message_link,
+	message_sign_in,      message_enrolment_token, message_place_add, message_place_change,
+	message_device_place, message_ice_servers,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "hub/identity/grant.h"
+#include "hub/realtime/budget.h"
 #include "hub/realtime/console.h"
 #include "hub/realtime/endpoint.h"
 #include "hub/realtime/ice_servers.h"
@@ -153,6 +154,7 @@ static void session_over(struct session *s)
 	s->ended = true;
 	loop_timer_stop(&s->answer_timer);
 	list_remove(&s->device_node);
+	budget_changed(s->broker->hub->budget);
 	if (s->stored) {
 		drop_console(s);
 		session_free(s);
@@ -314,24 +316,29 @@ static bool begin(struct session *s, const char *fingerprint, json_t *args)
 {
 	struct hub *h = s->broker->hub;
 	json_t *modules = json_object_get(args, "modules");
-	const struct grant g = { .session = s->id,
-				 .user = s->user,
-				 .name = s->user_name,
-				 .device = s->device->id,
-				 .modules = modules,
-				 .issued = hub_now_ms() / 1000,
-				 .fingerprint = fingerprint };
-	FL_AUTOFREE char *grant = grant_sign(h->key, &g);
+	struct policy policy;
+	struct grant g = { .session = s->id,
+			   .user = s->user,
+			   .name = s->user_name,
+			   .device = s->device->id,
+			   .modules = modules,
+			   .issued = hub_now_ms() / 1000,
+			   .fingerprint = fingerprint };
+	FL_AUTOFREE char *grant = NULL;
 	char key[HUBKEY_TEXT_CAP];
 	json_t *ice, *arg;
 
+	place_effective(s->device->place, &policy);
+	g.policy = policy_json(&policy);
+	grant = g.policy ? grant_sign(h->key, &g) : NULL;
+	json_decref(g.policy);
 	if (!grant)
 		return false;
 	text_b64url_encode(span_of(s->device->key, 32), key, sizeof(key));
 	s->connected = json_pack("{s:s, s:s, s:I, s:s}", "session", s->id, "grant", grant,
 				 "expires", 1000 * ((json_int_t)g.issued + GRANT_LIFE_S),
 				 "deviceKey", key);
-	ice = ice_servers_for(h, s->device->online->host, s->device->id);
+	ice = ice_servers_for(h, s->device->online->host, s->device->id, &policy);
 	arg = json_pack("{s:s, s:s, s:O, s:O}", "session", s->id, "grant", grant, "sdp",
 			json_object_get(args, "sdp"), "iceServers",
 			json_object_get(ice, "iceServers"));
@@ -411,12 +418,15 @@ void broker_answered(struct session *s)
 	s->answered = s->device_holds = true;
 	loop_timer_stop(&s->answer_timer);
 	note_holders(s);
+	budget_changed(s->broker->hub->budget);
 }
 
 void broker_resume(struct session *s, struct console *c)
 {
 	drop_console(s);
 	hold(s, c);
+	s->limit = -1; /* it may have changed while the console was away */
+	budget_changed(s->broker->hub->budget);
 }
 
 void broker_console_gone(struct session *s)
@@ -440,9 +450,10 @@ void broker_device_here(struct broker *b, struct device *d, const json_t *named)
 	struct session *s, *next;
 
 	list_for_each (s, next, &d->sessions, device_node) {
-		if (is_named(named, s->id))
+		if (is_named(named, s->id)) {
+			s->limit = -1;
 			broker_answered(s);
-		else
+		} else
 			broker_end(s, BROKER_BY_DEVICE, "lost", NULL);
 	}
 	for (size_t i = 0; i < json_array_size(named); i++) {
@@ -483,6 +494,15 @@ void broker_device_forgotten(struct device *d)
 struct session *broker_find(struct broker *b, const char *id)
 {
 	return id ? map_get(b->by_id, span_str(id)) : NULL;
+}
+
+struct session *broker_next(struct broker *b, struct session *after)
+{
+	struct list *at = after ? after->all.next : b->all.next;
+
+	while (at != &b->all && list_entry(at, struct session, all)->ended)
+		at = at->next;
+	return at == &b->all ? NULL : list_entry(at, struct session, all);
 }
 
 size_t broker_count(const struct broker *b)

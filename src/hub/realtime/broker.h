@@ -35,6 +35,8 @@ struct session {
 	struct console *console; /* NULL: away */
 	bool device_holds;	 /* it has answered, or named it at Prove */
 	struct list console_node, device_node, all;
+	int64_t limit;		    /* kbit/s both ends were told; -1: nobody knows */
+	struct place *budget_place; /* budget.c's own */
 	/* broker.c's own */
 	struct broker *broker;
 	bool stored, ended, answered;
@@ -51,6 +53,8 @@ void broker_destroy(struct broker *b);
 size_t broker_count(const struct broker *b);
 
 struct session *broker_find(struct broker *b, const char *id);
+/* Walks those that have not ended: starts with NULL, ends with it. */
+struct session *broker_next(struct broker *b, struct session *after);
 
 /* Connect of docs/protocol.md; answers the call. args as checked. */
 void broker_connect(struct broker *b, struct console *c, const char *call_id, json_t *args);

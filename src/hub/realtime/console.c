@@ -23,8 +23,18 @@ static void call_watch(void *arg, const char *call_id, json_t *args)
 static void call_ice(void *arg, const char *call_id, json_t *args)
 {
 	struct console *c = arg;
-	json_t *servers = ice_servers_for(c->hub, c->host, c->user);
+	const char *id = schema_string(args, "device");
+	const struct device *d = id ? registry_find(c->hub->registry, id) : NULL;
+	struct policy policy;
+	json_t *servers;
 
+	if (id && !d) {
+		rt_error(c->rt, call_id, "unknown-device", "There is no such device.");
+		return;
+	}
+	if (d)
+		place_effective(d->place, &policy);
+	servers = ice_servers_for(c->hub, c->host, c->user, d ? &policy : NULL);
 	if (servers)
 		rt_result(c->rt, call_id, servers);
 	else
@@ -112,7 +122,7 @@ static void call_end(void *arg, const char *call_id, json_t *args)
 
 static const struct rt_method methods[] = {
 	{ "WatchDevices", message_empty, call_watch },
-	{ "IceServers", message_empty, call_ice },
+	{ "IceServers", message_ice_servers, call_ice },
 	{ "Connect", message_connect, call_connect },
 	{ "Trickle", message_trickle, call_trickle },
 	{ "Route", message_route, call_route },

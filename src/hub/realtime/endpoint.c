@@ -36,8 +36,11 @@ static json_t *proof_of_hub(const struct endpoint *e, const struct device *d, co
 {
 	const char *lines[] = { "fairlead-hub-v1", d->id, schema_string(args, "nonce"), e->nonce };
 	char signature[SIGNATURE_TEXT_CAP];
-	json_t *ice = ice_servers_for(e->hub, e->host, d->id), *out = NULL;
+	struct policy policy;
+	json_t *ice, *out = NULL;
 
+	place_effective(d->place, &policy);
+	ice = ice_servers_for(e->hub, e->host, d->id, &policy);
 	if (ice && hubkey_sign_lines(e->hub->key, lines, ARRAY_LEN(lines), signature) == 0)
 		out = json_pack("{s:s, s:I, s:O}", "signature", signature, "time",
 				(json_int_t)hub_now_ms(), "iceServers",

@@ -69,7 +69,22 @@ static json_t *stun_servers(const struct hub *h, const char *host)
 	return list;
 }
 
-static json_t *turn_urls(const struct hub *h, const char *host)
+/* How a TURN URL is reached. DTLS runs over UDP, and is blocked where that is. */
+static enum policy_turn transport_of(const char *url)
+{
+	const char *query = strchr(url, '?');
+	bool tls = strncmp(url, "turns:", 6) == 0;
+
+	if (!query)
+		return tls ? POLICY_TLS : POLICY_UDP;
+	if (strcmp(query, "?transport=wss") == 0)
+		return POLICY_WSS;
+	if (strcmp(query, "?transport=tcp") == 0)
+		return tls ? POLICY_TLS : POLICY_TCP;
+	return POLICY_UDP;
+}
+
+static json_t *turn_urls(const struct hub *h, const char *host, const struct policy *policy)
 {
 	const struct opt_list *turn = &h->config->turn;
 	json_t *urls = json_array();
@@ -78,16 +93,19 @@ static json_t *turn_urls(const struct hub *h, const char *host)
 		const char *scheme = scheme_of(turn->items[i]);
 		const char *rest = turn->items[i] + strlen(scheme);
 
+		if (policy && !policy->turn[transport_of(turn->items[i])])
+			continue;
 		if (rest[0] != ':' || host[0])
 			json_array_append_new(urls, url_of(scheme, rest, host));
 	}
 	return urls;
 }
 
-static void add_turn(const struct hub *h, const char *host, const char *who, json_t *list)
+static void add_turn(const struct hub *h, const char *host, const char *who,
+		     const struct policy *policy, json_t *list)
 {
 	char user[TURN_AUTH_USER_MAX + 1], password[TURN_AUTH_PASSWORD_LEN];
-	json_t *urls = turn_urls(h, host);
+	json_t *urls = turn_urls(h, host, policy);
 
 	snprintf(user, sizeof(user), "%lld:%.100s",
 		 (long long)(hub_now_ms() / 1000 + ICE_SERVERS_LIFE_S), who);
@@ -99,12 +117,16 @@ static void add_turn(const struct hub *h, const char *host, const char *who, jso
 	json_decref(urls);
 }
 
-json_t *ice_servers_for(const struct hub *h, const char *host, const char *who)
+json_t *ice_servers_for(const struct hub *h, const char *host, const char *who,
+			const struct policy *policy)
 {
-	json_t *list = stun_servers(h, host);
+	/* a STUN server is only good for addresses that are punched to */
+	json_t *list = !policy || policy->methods[POLICY_PUNCHED] ? stun_servers(h, host)
+								  : json_array();
 
-	if (h->turn_secret[0])
-		add_turn(h, host, who, list);
-	return json_pack("{s:o, s:I}", "iceServers", list, "expires",
-			 (json_int_t)hub_now_ms() + (json_int_t)ICE_SERVERS_LIFE_S * 1000);
+	if (h->turn_secret[0] && (!policy || policy_relays(policy)))
+		add_turn(h, host, who, policy, list);
+	return json_pack("{s:o, s:I, s:o*}", "iceServers", list, "expires",
+			 (json_int_t)hub_now_ms() + (json_int_t)ICE_SERVERS_LIFE_S * 1000, "policy",
+			 policy ? policy_json(policy) : NULL);
 }

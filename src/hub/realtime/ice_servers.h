@@ -9,12 +9,17 @@
 #include <jansson.h>
 
 #include "hub/hub.h"
+#include "policy/policy.h"
 
 #define ICE_SERVERS_LIFE_S (12 * 3600)
 
-/* {"iceServers":[…],"expires":unixMs} for who, who reached the hub by this Host. NULL: no memory.
+/*
+ * {"iceServers":[…],"expires":unixMs} for who, who reached the hub by this Host. What a complete
+ * policy does not allow is left out, and it is in the answer as "policy"; NULL: everything, and
+ * none. NULL: no memory.
  */
-json_t *ice_servers_for(const struct hub *h, const char *host, const char *who);
+json_t *ice_servers_for(const struct hub *h, const char *host, const char *who,
+			const struct policy *policy);
 
 /* "turn:host:3478?transport=udp", "turns::5349" (the hub's own name). */
 bool ice_servers_turn_valid(const char *url);

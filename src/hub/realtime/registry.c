@@ -67,6 +67,7 @@ json_t *registry_json(const struct device *d)
 	     json_object_set_new(o, "online", json_boolean(d->online != NULL)) == 0 &&
 	     json_object_set_new(o, "lastSeen", json_integer(d->last_seen)) == 0 &&
 	     json_object_set_new(o, "enrolled", json_integer(d->enrolled)) == 0 &&
+	     json_object_set_new(o, "place", json_string(d->place->id)) == 0 &&
 	     json_object_set_new(o, "key", json_string(key)) == 0;
 	if (ok)
 		return o;
@@ -328,8 +329,29 @@ void registry_set_online(struct registry *r, struct device *d, struct endpoint *
 		changed(r, d);
 }
 
+void registry_place(struct registry *r, struct device *d, struct place *to)
+{
+	if (d->place == to)
+		return;
+	d->place->devices--;
+	d->place = to;
+	to->devices++;
+	changed(r, d);
+}
+
+void registry_empty_place(struct registry *r, struct place *place)
+{
+	size_t cursor = 0;
+	struct device *d;
+
+	while (place->devices && (d = map_next(r->devices, &cursor)))
+		if (d->place == place)
+			registry_place(r, d, place->parent);
+}
+
 int registry_add(struct registry *r, const struct store_device *row)
 {
+	struct place *place = places_find(r->hub->places, row->place);
 	struct device *d;
 	int err;
 
@@ -342,6 +364,8 @@ int registry_add(struct registry *r, const struct store_device *row)
 			device_free(d);
 		return err;
 	}
+	d->place = place ? place : places_root(r->hub->places);
+	d->place->devices++;
 	changed(r, d);
 	return 0;
 }
@@ -355,6 +379,7 @@ void registry_forget(struct registry *r, struct device *d)
 		rt_send(w->rt, "deviceGone", json_incref(arg));
 	json_decref(arg);
 	map_remove(r->devices, span_str(d->id));
+	d->place->devices--;
 	list_remove(&d->by_change);
 	list_remove(&d->unsaved);
 	device_free(d);

@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "hub/hub.h"
+#include "hub/realtime/places.h"
 #include "hub/realtime/rt.h"
 
 #define REGISTRY_DEVICES_MAX 200000
@@ -27,6 +28,8 @@ struct device {
 	int64_t enrolled, last_seen;
 	struct endpoint *online; /* NULL: offline */
 	struct list sessions;	 /* broker.h: running ones */
+	struct place *place;	 /* never NULL */
+	size_t running;		 /* budget.c's own */
 	/* registry.c's own */
 	uint64_t change;
 	struct list by_change;
@@ -57,6 +60,9 @@ void registry_forget(struct registry *r, struct device *d);
 /* Strings are copied; NULL leaves one as it is. Tells and saves. */
 int registry_update(struct registry *r, struct device *d, const char *name, const char *client,
 		    const char *status) FL_WARN_UNUSED;
+/* After the store has it. empty: to the parent, for all devices directly in it. */
+void registry_place(struct registry *r, struct device *d, struct place *to);
+void registry_empty_place(struct registry *r, struct place *place);
 void registry_set_online(struct registry *r, struct device *d, struct endpoint *e);
 
 json_t *registry_json(const struct device *d); /* Device of docs/protocol.md; NULL: no memory */

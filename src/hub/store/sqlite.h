@@ -6,7 +6,7 @@
 
 #include "hub/store/store.h"
 
-#define SQLITE_STORE_VERSION 2 /* of the schema; the number of migrations */
+#define SQLITE_STORE_VERSION 3 /* of the schema; the number of migrations */
 
 /* read_only: a second connection for readers; it does not migrate. why gets the sentence. */
 int sqlite_store_open(const char *path, bool read_only, struct store **out,

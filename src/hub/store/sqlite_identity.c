@@ -157,8 +157,8 @@ int sqlite_key_user(struct store *s, const uint8_t hash[32], struct store_user *
 
 int sqlite_token_add(struct store *s, const struct store_token *t, const char *user, int64_t now)
 {
-	return no_count(sqlite_run(sqlite_of(s), ST_TOKEN_ADD, "siisi", t->id, t->uses, t->expires,
-				   user, now));
+	return no_count(sqlite_run(sqlite_of(s), ST_TOKEN_ADD, "siisis", t->id, t->uses, t->expires,
+				   user, now, t->place[0] ? t->place : STORE_ROOT));
 }
 
 int sqlite_token_get(struct store *s, const char *id, struct store_token *out)
@@ -175,6 +175,7 @@ int sqlite_token_get(struct store *s, const char *id, struct store_token *out)
 	text_copy(out->id, sizeof(out->id), sqlite_text(st, 0));
 	out->uses = sqlite3_column_int64(st, 1);
 	out->expires = sqlite3_column_int64(st, 2);
+	text_copy(out->place, sizeof(out->place), sqlite_text(st, 3));
 	sqlite3_reset(st);
 	return 0;
 }

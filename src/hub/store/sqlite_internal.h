@@ -38,9 +38,18 @@ enum statement {
 	ST_DEVICE_ADD,
 	ST_DEVICE_BY_KEY,
 	ST_DEVICE_UPDATE,
+	ST_DEVICE_PLACE,
 	ST_DEVICE_SEEN,
 	ST_DEVICE_FORGET,
 	ST_DEVICES,
+	ST_PLACE_ADD,
+	ST_PLACE_UPDATE,
+	ST_PLACE_DEVICES,
+	ST_PLACE_MOVE_DEVICES,
+	ST_PLACE_MOVE_TOKENS,
+	ST_PLACE_MOVE_PLACES,
+	ST_PLACE_REMOVE,
+	ST_PLACES,
 	ST_SESSION_ADD,
 	ST_SESSION_ROUTE_CONSOLE,
 	ST_SESSION_ROUTE_DEVICE,
@@ -112,6 +121,15 @@ int sqlite_key_user(struct store *s, const uint8_t hash[32], struct store_user *
 int sqlite_token_add(struct store *s, const struct store_token *t, const char *user, int64_t now);
 int sqlite_token_get(struct store *s, const char *id, struct store_token *out);
 int sqlite_token_use(struct store *s, const char *id, int64_t now);
+
+/* sqlite_places.c */
+int sqlite_device_place(struct store *s, const char *id, const char *place);
+int sqlite_place_add(struct store *s, const struct store_place *p);
+int sqlite_place_update(struct store *s, const struct store_place *p);
+int sqlite_place_empty(struct store *s, const char *id, const char *to);
+int sqlite_place_devices(struct store *s, const char *id);
+int sqlite_place_remove(struct store *s, const char *id);
+int sqlite_places(struct store *s, store_place_fn each, void *arg);
 
 /* sqlite_rows.c */
 int sqlite_device_add(struct store *s, const struct store_device *d);

@@ -25,8 +25,9 @@ static void copy_blob(sqlite3_stmt *st, int column, uint8_t dst[32])
 
 int sqlite_device_add(struct store *s, const struct store_device *d)
 {
-	return no_count(sqlite_run(sqlite_of(s), ST_DEVICE_ADD, "skssssii", d->id, d->key, d->name,
-				   d->client, d->status, d->token, d->enrolled, d->last_seen));
+	return no_count(sqlite_run(sqlite_of(s), ST_DEVICE_ADD, "skssssiis", d->id, d->key, d->name,
+				   d->client, d->status, d->token, d->enrolled, d->last_seen,
+				   d->place ? d->place : STORE_ROOT));
 }
 
 int sqlite_device_by_key(struct store *s, const uint8_t key[32], const char *token,
@@ -93,6 +94,7 @@ static int put_device(void *arg, sqlite3_stmt *st)
 		.token = sqlite_text(st, 5),
 		.enrolled = sqlite3_column_int64(st, 6),
 		.last_seen = sqlite3_column_int64(st, 7),
+		.place = sqlite_text(st, 8),
 	};
 
 	copy_blob(st, 1, d.key);

@@ -62,6 +62,19 @@ const char *const sqlite_migrations[] = {
 	"ALTER TABLE sessions ADD COLUMN cause TEXT;"
 	"ALTER TABLE sessions ADD COLUMN side TEXT;"
 	"CREATE INDEX sessions_started ON sessions(started);",
+
+	/* 3: the tree of places. The columns may be NULL only because ALTER TABLE wants it so. */
+	"CREATE TABLE places("
+	" id TEXT PRIMARY KEY, parent TEXT REFERENCES places(id), kind TEXT NOT NULL,"
+	" name TEXT NOT NULL, policy TEXT NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX places_name ON places(parent, name COLLATE NOCASE);"
+	"INSERT INTO places VALUES('" STORE_ROOT "', NULL, '" STORE_ROOT "', '', '{}');"
+	"ALTER TABLE devices ADD COLUMN place TEXT REFERENCES places(id);"
+	"ALTER TABLE tokens ADD COLUMN place TEXT REFERENCES places(id);"
+	"UPDATE devices SET place = '" STORE_ROOT "';"
+	"UPDATE tokens SET place = '" STORE_ROOT "';"
+	"CREATE INDEX devices_place ON devices(place);"
+	"CREATE INDEX tokens_place ON tokens(place);",
 };
 
 _Static_assert(ARRAY_LEN(sqlite_migrations) == SQLITE_STORE_VERSION, "one per version");
@@ -107,18 +120,32 @@ const char *const sqlite_statements[ST_COUNT] = {
 		       " created = excluded.created",
 	[ST_KEY_USER] = "SELECT " USER_COLUMNS " FROM api_keys k JOIN " USER_OF_K
 			" WHERE k.hash = ?",
-	[ST_TOKEN_ADD] = "INSERT INTO tokens VALUES(?, ?, ?, ?, ?)",
-	[ST_TOKEN_GET] = "SELECT id, uses, expires FROM tokens WHERE id = ?",
+	[ST_TOKEN_ADD] = "INSERT INTO tokens(id, uses, expires, user, created, place)"
+			 " VALUES(?, ?, ?, ?, ?, ?)",
+	[ST_TOKEN_GET] = "SELECT id, uses, expires, place FROM tokens WHERE id = ?",
 	[ST_TOKEN_USE] = "UPDATE tokens SET uses = uses - 1 WHERE id = ? AND uses > 0",
-	[ST_DEVICE_ADD] = "INSERT INTO devices VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+	[ST_DEVICE_ADD] = "INSERT INTO devices(id, key, name, client, status, token, enrolled,"
+			  " last_seen, place) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[ST_DEVICE_BY_KEY] = "SELECT id FROM devices"
 			     " WHERE key = ? AND token = ? AND forgotten IS NULL",
 	[ST_DEVICE_UPDATE] = "UPDATE devices SET name = ?, client = ?, status = ?, last_seen = ?"
 			     " WHERE id = ? AND forgotten IS NULL",
+	[ST_DEVICE_PLACE] = "UPDATE devices SET place = ? WHERE id = ? AND forgotten IS NULL",
 	[ST_DEVICE_SEEN] = "UPDATE devices SET last_seen = ? WHERE id = ?",
 	[ST_DEVICE_FORGET] = "UPDATE devices SET forgotten = ? WHERE id = ? AND forgotten IS NULL",
-	[ST_DEVICES] = "SELECT id, key, name, client, status, token, enrolled, last_seen"
+	[ST_DEVICES] = "SELECT id, key, name, client, status, token, enrolled, last_seen, place"
 		       " FROM devices WHERE forgotten IS NULL",
+	[ST_PLACE_ADD] = "INSERT INTO places VALUES(?, ?, ?, ?, ?)",
+	[ST_PLACE_UPDATE] = "UPDATE places SET parent = ?, name = ?, policy = ? WHERE id = ?",
+	[ST_PLACE_DEVICES] = "SELECT count(*) FROM devices WHERE place = ? AND forgotten IS NULL",
+	[ST_PLACE_MOVE_DEVICES] = "UPDATE devices SET place = ? WHERE place = ?",
+	[ST_PLACE_MOVE_TOKENS] = "UPDATE tokens SET place = ? WHERE place = ?",
+	[ST_PLACE_MOVE_PLACES] = "UPDATE places SET parent = ? WHERE parent = ?",
+	[ST_PLACE_REMOVE] = "DELETE FROM places WHERE id = ?",
+	[ST_PLACES] = "WITH RECURSIVE tree(id, parent, kind, name, policy) AS ("
+		      " SELECT * FROM places WHERE parent IS NULL UNION ALL"
+		      " SELECT p.* FROM tree t JOIN places p ON p.parent = t.id)"
+		      " SELECT id, parent, kind, name, policy FROM tree",
 	[ST_SESSION_ADD] = "INSERT INTO sessions(id, device, user, modules, started)"
 			   " VALUES(?, ?, ?, ?, ?)",
 	[ST_SESSION_ROUTE_CONSOLE] = "UPDATE sessions SET route_console = ? WHERE id = ?",

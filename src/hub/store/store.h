@@ -37,6 +37,16 @@ struct store_token {
 	char id[STORE_ID_CAP];
 	int64_t uses; /* left */
 	int64_t expires;
+	char place[STORE_ID_CAP]; /* where its devices begin; "": the hub */
+};
+
+#define STORE_ROOT "hub" /* the place that is always there */
+
+struct store_place {
+	const char *id;
+	const char *parent; /* NULL: the root */
+	const char *kind, *name;
+	const char *policy; /* JSON object, checked by the hub before it came here */
 };
 
 struct store_device {
@@ -46,6 +56,7 @@ struct store_device {
 	const char *client; /* version of the client */
 	const char *status; /* JSON object, checked by the hub before it came here */
 	const char *token;  /* enrolment token it came in with, or "" */
+	const char *place;  /* NULL: the root */
 	int64_t enrolled, last_seen;
 };
 
@@ -81,6 +92,7 @@ struct store_audit {
 
 /* Negative ends the walk and becomes its result. */
 typedef int (*store_device_fn)(void *arg, const struct store_device *d);
+typedef int (*store_place_fn)(void *arg, const struct store_place *p);
 typedef int (*store_session_fn)(void *arg, const struct store_session *s);
 typedef int (*store_route_fn)(void *arg, const struct store_route_count *c);
 typedef int (*store_audit_fn)(void *arg, const struct store_audit *a);
@@ -136,10 +148,22 @@ struct store_ops {
 	/* The id of the device with this key that came in with this token. */
 	int (*device_by_key)(struct store *s, const uint8_t key[32], const char *token,
 			     char id[STORE_ID_CAP]);
-	int (*device_update)(struct store *s, const struct store_device *d); /* not key, token */
+	/* not key, token, place */
+	int (*device_update)(struct store *s, const struct store_device *d);
+	int (*device_place)(struct store *s, const char *id, const char *place);
 	int (*device_seen)(struct store *s, const char *id, int64_t at);
 	int (*device_forget)(struct store *s, const char *id, int64_t now);
 	int (*devices)(struct store *s, store_device_fn each, void *arg);
+
+	/* The tree of places. A name is unique under its parent: -EEXIST. */
+	int (*place_add)(struct store *s, const struct store_place *p);
+	int (*place_update)(struct store *s, const struct store_place *p); /* not kind */
+	/* What is in it moves to another place: devices, tokens, places. */
+	int (*place_empty)(struct store *s, const char *id, const char *to);
+	int (*place_devices)(struct store *s, const char *id); /* how many are directly in it */
+	int (*place_remove)(struct store *s, const char *id);  /* an empty one */
+	/* Every place after its parent. */
+	int (*places)(struct store *s, store_place_fn each, void *arg);
 
 	int (*session_add)(struct store *s, const struct store_session *row);
 	int (*session_route)(struct store *s, const char *id, bool from_device, const char *route);

@@ -192,6 +192,83 @@ static void test_devices(void **state)
 	assert_int_equal(s->ops->devices(s, count_device, &n), -EINTR);
 }
 
+struct tree {
+	char text[128]; /* "hub;o<hub;…" */
+};
+
+static int put_place(void *arg, const struct store_place *p)
+{
+	struct tree *t = arg;
+	size_t at = strlen(t->text);
+
+	snprintf(t->text + at, sizeof(t->text) - at, "%s<%s:%s;", p->id, p->parent ? p->parent : "",
+		 p->policy);
+	return 0;
+}
+
+static void assert_tree(struct store *s, const char *text)
+{
+	struct tree t = { 0 };
+
+	assert_int_equal(s->ops->places(s, put_place, &t), 0);
+	assert_string_equal(t.text, text);
+}
+
+static int take_place(void *arg, const struct store_device *d)
+{
+	snprintf(arg, STORE_ID_CAP, "%s", d->place);
+	return 0;
+}
+
+static void test_places(void **state)
+{
+	struct store *s = ((struct fixture *)*state)->s;
+	struct store_place site = {
+		.id = "s", .parent = STORE_ROOT, .kind = "site", .name = "North", .policy = "{}"
+	};
+	struct store_place group = {
+		.id = "a", .parent = "s", .kind = "group", .name = "Lab", .policy = "{}"
+	};
+	const struct store_token t = { .id = "t9", .uses = 1, .expires = 100, .place = "a" };
+	struct store_token got;
+	char place[STORE_ID_CAP];
+
+	add_user(s);
+	assert_tree(s, "hub<:{};");
+	assert_int_equal(s->ops->place_add(s, &group), -ENOENT);
+	assert_int_equal(s->ops->place_add(s, &site), 0);
+	assert_int_equal(s->ops->place_add(s, &group), 0);
+	site.id = "s2";
+	site.name = "NORTH";
+	assert_int_equal(s->ops->place_add(s, &site), -EEXIST);
+	group.policy = "{\"dscp\":1}";
+	assert_int_equal(s->ops->place_update(s, &group), 0);
+	assert_int_equal(s->ops->place_update(s, &site), -ENOENT);
+	/* parents first, whatever their ids and ages */
+	assert_tree(s, "hub<:{};s<hub:{};a<s:{\"dscp\":1};");
+
+	add_device(s, "d1", 1);
+	assert_int_equal(s->ops->place_devices(s, STORE_ROOT), 1);
+	assert_int_equal(s->ops->device_place(s, "d1", "x"), -ENOENT);
+	assert_int_equal(s->ops->device_place(s, "d2", "s"), -ENOENT);
+	assert_int_equal(s->ops->device_place(s, "d1", "s"), 0);
+	assert_int_equal(s->ops->place_devices(s, "s"), 1);
+	assert_int_equal(s->ops->token_add(s, &t, "u1", 10), 0);
+	assert_int_equal(s->ops->token_get(s, "t9", &got), 0);
+	assert_string_equal(got.place, "a");
+
+	assert_int_equal(s->ops->place_remove(s, "s"), -ENOENT); /* it is not empty */
+	assert_int_equal(s->ops->place_empty(s, "s", STORE_ROOT), 0);
+	assert_int_equal(s->ops->place_remove(s, "s"), 0);
+	assert_int_equal(s->ops->place_empty(s, "a", STORE_ROOT), 0);
+	assert_int_equal(s->ops->place_remove(s, "a"), 0);
+	assert_tree(s, "hub<:{};");
+	assert_int_equal(s->ops->token_get(s, "t9", &got), 0);
+	assert_string_equal(got.place, STORE_ROOT);
+	assert_int_equal(s->ops->devices(s, take_place, place), 0);
+	assert_string_equal(place, STORE_ROOT);
+}
+
 struct seen {
 	int n;
 	char ids[8][STORE_ID_CAP];
@@ -546,6 +623,7 @@ int main(void)
 		TEST(test_fields_cannot_be_shifted),
 		STORE_TEST(test_future_and_foreign),
 		STORE_TEST(test_damage),
+		STORE_TEST(test_places),
 		STORE_TEST(test_failed_migration),
 		STORE_TEST(test_upgrade),
 		STORE_TEST(test_reader),

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "cli/route_text.h"
 #include "cli/session.h"
 #include "hublink/route_json.h"
 
 #define SETTLE_US (400 * USEC_PER_MSEC) /* for the pairs that lose, and a round-trip time */
+#define VERDICT_US USEC_PER_SEC		/* for what the hub makes of the reports */
 
 struct options {
 	struct cli_common common; /* first */
@@ -26,9 +28,10 @@ static const struct opt_program program = {
 	.name = "fairlead route",
 	.summary = "find the route to a device and say why it was taken",
 	.usage = "fairlead route DEVICE [--json]",
-	.about = "Sets up a session as connect does, reports the route that was found with every "
-		 "pair "
-		 "of addresses that was tried, and ends the session. DEVICE is a name or an id.",
+	.about = "Sets up a session as connect does, reports the route that was found, or why none "
+		 "was: every address of both ends, every pair of them that was tried, the servers "
+		 "that were asked, and the NAT in front of this end; then ends the session. DEVICE "
+		 "is a name or an id.",
 	.options = table,
 };
 
@@ -68,50 +71,61 @@ static void on_settled(void *arg)
 
 static const struct console_handler handler = { on_connected, on_event, on_failed };
 
-static void print_candidate(const struct fl_candidate *c)
+/* The report of both ends may change what the hub says: its last word is waited for, a little. */
+static bool has_final_verdict(const struct run *r)
 {
-	printf("%s %s:%u", fl_candidate_type_name(c->type), c->address, c->port);
+	const json_t *verdict = console_session_verdict(r->session);
+
+	return verdict && json_is_true(json_object_get(verdict, "final"));
 }
 
-static void print_route(const struct fl_route *route)
+static void await_verdict(struct run *r)
 {
-	const char *bold = cli_colour() ? "\x1b[1m" : "", *off = *bold ? "\x1b[0m" : "";
+	usec_t until = usec_add(usec_monotonic(), VERDICT_US), now = 0;
 
-	printf("%s%s%s  %s\n", bold, fl_route_method_name(route->method), off, route->reason);
-	printf("  round trip %.2f ms, set up in %.0f ms, over UDP\n  ", route->rtt_us / 1000.0,
-	       route->setup_us / 1000.0);
-	print_candidate(&route->pair.local);
-	printf(" - ");
-	print_candidate(&route->pair.remote);
-	printf("\ntried\n");
-	for (size_t i = 0; i < route->n_tried; i++) {
-		const struct fl_pair *p = &route->tried[i];
-		printf("  %s ", p->state == FL_PAIR_SUCCEEDED ? "works "
-				: p->state == FL_PAIR_FAILED  ? "fails "
-							      : "open  ");
-		print_candidate(&p->local);
-		printf(" - ");
-		print_candidate(&p->remote);
-		printf("  (%u sent, %u answered)\n", p->sent, p->answered);
+	if (!console_session_tell_route(r->session))
+		return;
+	while (!has_final_verdict(r) && now < until) {
+		now = usec_monotonic();
+		if (loop_turn(r->loop, usec_sub(until, now)) < 0)
+			return;
+		console_session_pump(r->session);
 	}
 }
 
+static json_t *report_json(struct run *r, const struct fl_route *route)
+{
+	json_t *object = route_json(route);
+	const json_t *verdict = console_session_verdict(r->session);
+
+	if (object && verdict)
+		json_object_set(object, "verdict", (json_t *)verdict);
+	return object;
+}
+
+/* Also of a session that found no route: then the report is the answer. */
 static int report(struct run *r, bool json)
 {
-	struct fl_route route;
+	FL_AUTOFREE struct fl_route *route = NULL;
+	json_t *object = NULL;
+	int status;
 
-	fl_peer_route(console_session_peer(r->session), &route);
-	json_t *object = route_json(&route);
+	await_verdict(r);
+	route = console_session_report(r->session);
+	if (route)
+		object = report_json(r, route);
 	if (!object) {
-		cli_say("the session works, but its route is not known yet.");
+		if (!r->failed)
+			cli_say("out of memory.");
 		return CLI_FAILURE;
 	}
 	if (json)
 		json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)), putchar('\n');
 	else
-		print_route(&route);
+		route_text(route, console_session_verdict(r->session), cli_colour(), stdout);
 	json_decref(object);
-	return 0;
+	status = r->failed || route->method == FL_ROUTE_NONE ? CLI_FAILURE : 0;
+	return status;
 }
 
 static int find_route(const struct options *o, const char *device)
@@ -132,7 +146,7 @@ static int find_route(const struct options *o, const char *device)
 		err = loop_turn(r.loop, USEC_NEVER);
 	if (err < 0)
 		cli_say("%s", err_text(err));
-	status = err == 0 && r.done ? report(&r, o->common.json) : CLI_FAILURE;
+	status = err == 0 && r.session ? report(&r, o->common.json) : CLI_FAILURE;
 	if (r.session)
 		console_session_end(r.session);
 	console_session_destroy(r.session);

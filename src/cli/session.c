@@ -15,8 +15,9 @@
 
 #define PING_US (10 * USEC_PER_SEC)
 #define SILENCE_US (30 * USEC_PER_SEC)
-#define CONNECT_US (30 * USEC_PER_SEC) /* all of it, until DTLS is done */
-#define LOST_US (60 * USEC_PER_SEC)    /* without a route */
+#define CONNECT_US (30 * USEC_PER_SEC)	    /* all of it, until DTLS is done */
+#define LOST_US (60 * USEC_PER_SEC)	    /* without a route */
+#define SEARCH_REPORT_US (5 * USEC_PER_SEC) /* while no route is found */
 #define GOODBYE_US (500 * USEC_PER_MSEC)
 #define ICE_SERVERS_MAX 8
 
@@ -34,7 +35,7 @@ struct console_session {
 	struct realtime *rt;
 	bool up;
 	struct backoff backoff;
-	struct loop_timer retry, timer;
+	struct loop_timer retry, timer, report;
 
 	struct fl_identity *identity;
 	struct fl_peer *peer;
@@ -43,7 +44,8 @@ struct console_session {
 	char device[128], device_key[SIGN_KEY_TEXT], id[128];
 	json_t *early; /* candidates from before the session had an id; answers likewise */
 	json_t *early_answer;
-	bool asked, answered, connected, reported, over, closed, ended;
+	json_t *verdict; /* the hub's, of the reports of both ends */
+	bool asked, answered, connected, over, closed, ended;
 };
 
 static void fail(struct console_session *s, const char *why)
@@ -182,32 +184,43 @@ static void on_description(struct console_session *s, const char *sdp)
 		fail(s, "The hub went away while the session was being set up.");
 }
 
-static void report_route(struct console_session *s, const struct fl_route *route)
+static void report_route(struct console_session *s)
 {
-	json_t *json = route_json(route);
+	json_t *json = console_session_route(s);
 
 	if (!json)
 		return;
-	s->reported = true;
-	call(s, "Route", json_pack("{s:s, s:o}", "session", s->id, "route", json));
+	if (*s->id)
+		call(s, "Route", json_pack("{s:s, s:o}", "session", s->id, "route", json));
+	else
+		json_decref(json);
+}
+
+/* Whichever end gives up first, the hub has heard from both by then. */
+static void on_report(void *arg)
+{
+	struct console_session *s = arg;
+
+	if (s->over || s->connected)
+		return;
+	report_route(s);
+	loop_timer_after(&s->report, SEARCH_REPORT_US);
 }
 
 static void on_route(struct console_session *s, const struct fl_event *e)
 {
-	struct fl_route route;
+	enum fl_route_method method = console_session_method(s);
 	char why[256];
 
-	fl_peer_route(s->peer, &route);
-	if (s->route != SESSION_AUTO && route.method != FL_ROUTE_NONE &&
-	    (int)route.method != (int)s->route) {
+	if (s->route != SESSION_AUTO && method != FL_ROUTE_NONE && (int)method != (int)s->route) {
 		snprintf(why, sizeof(why),
 			 "No %s route was found; the network offers %s. Use --route auto to take "
 			 "it.",
-			 session_route_names[s->route], fl_route_method_name(route.method));
+			 session_route_names[s->route], fl_route_method_name(method));
 		fail(s, why);
 		return;
 	}
-	report_route(s, &route);
+	report_route(s);
 	if (s->connected)
 		loop_timer_stop(&s->timer);
 	s->handler->on_event(s->arg, e);
@@ -233,6 +246,7 @@ static void take_event(struct console_session *s, const struct fl_event *e)
 		on_route(s, e);
 		return;
 	case FL_EVENT_DISCONNECTED:
+		report_route(s);
 		loop_timer_after(&s->timer, LOST_US);
 		(void)fl_peer_restart(s->peer);
 		s->handler->on_event(s->arg, e);
@@ -315,6 +329,7 @@ static void start_peer(struct console_session *s)
 		fail(s, fl_error_text(err));
 	else
 		console_session_pump(s);
+	loop_timer_after(&s->report, SEARCH_REPORT_US);
 }
 
 /* ---- the hub ---- */
@@ -394,9 +409,14 @@ static void on_call(void *arg, const char *target, json_t *args)
 	const char *text;
 	char shown[400];
 
-	if (s->over || !s->asked || !is_ours(s, args))
+	if (!s->asked || !is_ours(s, args))
 		return;
-	if (strcmp(target, "answer") == 0) {
+	if (strcmp(target, "verdict") == 0) { /* of a session that failed, too */
+		json_decref(s->verdict);
+		s->verdict = json_incref(json_object_get(args, "verdict"));
+	} else if (s->over) {
+		return;
+	} else if (strcmp(target, "answer") == 0) {
 		take_answer(s, args);
 	} else if (strcmp(target, "trickle") == 0) {
 		text = json_string_value(json_object_get(args, "candidate"));
@@ -480,6 +500,7 @@ int console_session_create(struct loop *loop, const struct console_config *confi
 	s->early = json_array();
 	loop_timer_init(loop, &s->retry, on_retry, s);
 	loop_timer_init(loop, &s->timer, on_timer, s);
+	loop_timer_init(loop, &s->report, on_report, s);
 	int err = s->device_text && s->early ? fl_identity_create(&s->identity) : -ENOMEM;
 	if (err == 0)
 		err = loop_timer_after(&s->retry, 0);
@@ -496,6 +517,42 @@ int console_session_create(struct loop *loop, const struct console_config *confi
 struct fl_peer *console_session_peer(struct console_session *s)
 {
 	return s->peer;
+}
+
+struct fl_route *console_session_report(const struct console_session *s)
+{
+	struct fl_route *route = s->peer ? malloc(sizeof(*route)) : NULL;
+
+	if (route)
+		fl_peer_route(s->peer, route);
+	return route;
+}
+
+json_t *console_session_route(const struct console_session *s)
+{
+	FL_AUTOFREE struct fl_route *route = console_session_report(s);
+
+	return route ? route_json(route) : NULL;
+}
+
+bool console_session_tell_route(struct console_session *s)
+{
+	if (!s->up || !*s->id || !s->peer)
+		return false;
+	report_route(s);
+	return true;
+}
+
+enum fl_route_method console_session_method(const struct console_session *s)
+{
+	FL_AUTOFREE struct fl_route *route = console_session_report(s);
+
+	return route ? route->method : FL_ROUTE_NONE;
+}
+
+const json_t *console_session_verdict(const struct console_session *s)
+{
+	return s->verdict;
 }
 
 static void on_ended(void *arg, json_t *result, const char *error)
@@ -519,16 +576,11 @@ static void wait_until(struct console_session *s, const bool *flag, usec_t until
 void console_session_end(struct console_session *s)
 {
 	usec_t until = usec_add(usec_monotonic(), GOODBYE_US);
-	struct fl_route route;
 
 	s->over = true;
 	loop_timer_stop(&s->timer);
-	/* data flows before the choice of the route is final: a short session may be over by then
-	 */
-	if (s->connected && !s->reported) {
-		fl_peer_route(s->peer, &route);
-		report_route(s, &route);
-	}
+	loop_timer_stop(&s->report);
+	report_route(s); /* the last word, also of a session that found no route */
 	/* the hub hears it from us before the device can tell that we are gone */
 	s->ended = !s->up || !*s->id ||
 		   realtime_call(s->rt, "End",
@@ -548,6 +600,7 @@ void console_session_destroy(struct console_session *s)
 		return;
 	loop_timer_stop(&s->retry);
 	loop_timer_stop(&s->timer);
+	loop_timer_stop(&s->report);
 	loop_watch_stop(&s->watch);
 	realtime_destroy(s->rt);
 	fl_peer_destroy(s->peer);
@@ -556,6 +609,7 @@ void console_session_destroy(struct console_session *s)
 	json_decref(s->ice_servers);
 	json_decref(s->early);
 	json_decref(s->early_answer);
+	json_decref(s->verdict);
 	free(s->device_text);
 	free(s);
 }

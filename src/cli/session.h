@@ -34,6 +34,14 @@ int console_session_create(struct loop *loop, const struct console_config *confi
 			   const struct console_handler *handler, void *arg,
 			   struct console_session **out) FL_WARN_UNUSED;
 struct fl_peer *console_session_peer(struct console_session *s);
+/* The route report now; to be freed. NULL: there is no peer yet, or no memory. */
+struct fl_route *console_session_report(const struct console_session *s);
+json_t *console_session_route(const struct console_session *s); /* the same as Route of §1.1 */
+/* To the hub, as it is now. False: it cannot be told. */
+bool console_session_tell_route(struct console_session *s);
+enum fl_route_method console_session_method(const struct console_session *s);
+/* What the hub made of the reports of both ends (§1.1), borrowed; NULL: nothing yet. */
+const json_t *console_session_verdict(const struct console_session *s);
 /* After calls on the peer from outside the session's own functions. */
 void console_session_pump(struct console_session *s);
 /* Ends it in good order, waiting a little for both sides to hear of it; turns the loop. */

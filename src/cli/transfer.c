@@ -404,15 +404,13 @@ static void begin_session(struct transfer *t)
 
 static void end_session(struct transfer *t)
 {
-	struct fl_route route;
+	enum fl_route_method method;
 
 	if (!t->session)
 		return;
-	if (console_session_peer(t->session)) {
-		fl_peer_route(console_session_peer(t->session), &route);
-		if (route.method != FL_ROUTE_NONE)
-			t->result->route = fl_route_method_name(route.method);
-	}
+	method = console_session_method(t->session);
+	if (method != FL_ROUTE_NONE)
+		t->result->route = fl_route_method_name(method);
 	console_session_end(t->session);
 	console_session_destroy(FL_STEAL(t->session));
 }

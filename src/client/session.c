@@ -10,10 +10,11 @@
 #include "base/text.h"
 #include "hublink/route_json.h"
 
-#define CONNECT_US (30 * USEC_PER_SEC) /* from the offer to DTLS done */
-#define LOST_US (60 * USEC_PER_SEC)    /* without a route, before the session ends */
-#define REPORT_US (2 * USEC_PER_SEC)   /* until the pairs that lost are known too */
-#define CHANNEL_QUEUE_MAX (4u << 20)   /* bytes that a channel did not take yet */
+#define CONNECT_US (30 * USEC_PER_SEC)	    /* from the offer to DTLS done */
+#define LOST_US (60 * USEC_PER_SEC)	    /* without a route, before the session ends */
+#define REPORT_US (2 * USEC_PER_SEC)	    /* until the pairs that lost are known too */
+#define SEARCH_REPORT_US (5 * USEC_PER_SEC) /* while no route is found */
+#define CHANNEL_QUEUE_MAX (4u << 20)	    /* bytes that a channel did not take yet */
 #define VIDEO_KBPS_MAX 8000
 #define ICE_SERVERS_MAX 8
 #define TRIM_US (2 * USEC_PER_SEC)
@@ -80,6 +81,33 @@ static void free_channel(struct channel *ch)
 	free(ch);
 }
 
+/* ---- route ---- */
+
+/* Also when there is none: then it says what was tried. */
+static void report_route(struct session *s)
+{
+	FL_AUTOFREE struct fl_route *route = malloc(sizeof(*route));
+	json_t *json;
+
+	if (!route)
+		return;
+	fl_peer_route(s->peer, route);
+	json = route_json(route);
+	if (json)
+		uplink_call(s->client, "Route",
+			    json_pack("{s:s, s:o}", "session", s->grant.session, "route", json));
+}
+
+static void on_report(void *arg)
+{
+	struct session *s = arg;
+
+	report_route(s);
+	/* whichever end gives up first, the hub has heard from both by then */
+	if (!s->connected)
+		loop_timer_after(&s->report, SEARCH_REPORT_US);
+}
+
 /* ---- the end ---- */
 
 static void on_gone(void *arg)
@@ -108,6 +136,8 @@ static void finish(struct session *s, const char *reason, bool tell)
 	s->over = true;
 	loop_timer_stop(&s->timer);
 	loop_timer_stop(&s->report);
+	if (tell && s->peer)
+		report_route(s); /* the last word, also of a session that found no route */
 	log_info("session-ended", "session=%s reason=%s", s->grant.session, reason);
 	if (tell)
 		uplink_call(s->client, "Ended",
@@ -120,24 +150,6 @@ static void on_timer(void *arg)
 	struct session *s = arg;
 
 	finish(s, s->connected ? "lost" : "no-route", true);
-}
-
-/* ---- route ---- */
-
-static void report_route(struct session *s)
-{
-	struct fl_route route;
-
-	fl_peer_route(s->peer, &route);
-	json_t *json = route_json(&route);
-	if (json)
-		uplink_call(s->client, "Route",
-			    json_pack("{s:s, s:o}", "session", s->grant.session, "route", json));
-}
-
-static void on_report(void *arg)
-{
-	report_route(arg);
 }
 
 /* ---- channels ---- */
@@ -322,6 +334,7 @@ static void take_event(struct session *s, const struct fl_event *e)
 		on_route(s);
 		return;
 	case FL_EVENT_DISCONNECTED:
+		report_route(s);
 		loop_timer_after(&s->timer, LOST_US);
 		return;
 	case FL_EVENT_CHANNEL_OPEN:
@@ -505,6 +518,7 @@ void session_connect(struct client *c, json_t *args)
 		return;
 	}
 	loop_timer_after(&s->timer, CONNECT_US);
+	loop_timer_after(&s->report, SEARCH_REPORT_US);
 	log_info("session-started", "session=%s user=%s", id, s->grant.user_id);
 }
 

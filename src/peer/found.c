@@ -213,7 +213,8 @@ static const char *judge(const struct peer *p, const struct ice_candidate *c,
 	if (range == ADDR_LOOPBACK && !p->ice_config.loopback)
 		return "the loopback address of another machine";
 	*reason = PEER_IGNORED_SELF;
-	if (is_own(p, c))
+	/* an active TCP candidate's port means nothing: two of one host look the same */
+	if (c->transport != ICE_TCP_ACTIVE && is_own(p, c))
 		return "our own address: a loop";
 	*reason = PEER_IGNORED_PRIVATE;
 	if (c->transport != ICE_TCP_ACTIVE && is_strange(p, &c->addr) &&
@@ -245,6 +246,21 @@ static struct found remote_of(const struct ice_candidate *c)
 	return f;
 }
 
+/* What a check had shown is now known by its proper name (RFC 8838 §11.4). */
+static bool upgrade(struct peer *p, const struct found *want)
+{
+	struct found checked = *want, *f;
+
+	checked.type = ICE_PRFLX;
+	f = want->type != ICE_PRFLX && !want->host[0] ? find(p, true, &checked) : NULL;
+	if (!f || f->gone)
+		return false;
+	f->type = want->type;
+	f->transport = want->transport;
+	text_copy(f->origin, sizeof(f->origin), want->origin);
+	return true;
+}
+
 const char *peer_found_remote(struct peer *p, usec_t now, const struct ice_candidate *c,
 			      enum found_from from)
 {
@@ -256,6 +272,8 @@ const char *peer_found_remote(struct peer *p, usec_t now, const struct ice_candi
 	const char *why = name ? NULL : judge(p, c, &reason);
 
 	text_copy(want.origin, sizeof(want.origin), origins[from]);
+	if (!why && upgrade(p, &want))
+		return NULL;
 	f = note(p, now, &want, &known);
 	if (known) {
 		p->ignored[PEER_IGNORED_DUPLICATE]++;

@@ -1,12 +1,13 @@
 /*
  * A long cable: takes every frame of one interface and puts it on the other one a fixed time later,
- * both ways, and loses some. For labs on kernels without netem.
+ * both ways; loses some, and lets some come late, behind those that were sent after them. For labs
+ * on kernels without netem.
  *
- *	delay LEFT RIGHT MICROSECONDS [LOST_OF_1000]
+ *	delay LEFT RIGHT MICROSECONDS [LOST_OF_1000 [LATE_OF_1000 [SEED]]]
  *
- * Says "ready" when it forwards. Which frames are lost is the same in each run. Both interfaces
- *have their checksums made by their far ends (ethtool -K … tx off): what arrives here is sent as it
- *is.
+ * Says "ready" when it forwards. The seed decides the fate of a way's first, second, and any later
+ * frame: a run can be repeated as far as the programs at both ends send the same. The checksums are
+ * made by the far ends (ethtool -K ... tx off): what arrives here is sent as it is.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +28,8 @@
 #define FRAME_MAX 65536
 #define BATCH 64
 #define NEVER UINT64_MAX
-#define RETRY_NS 50000 /* the interface's own queue was full */
+#define RETRY_NS 50000	 /* the interface's own queue was full */
+#define LATE_NS 15000000 /* on top of the delay; some frames of a burst, not a pause of its own */
 
 struct frame {
 	uint64_t due; /* ns */
@@ -35,15 +37,20 @@ struct frame {
 	uint8_t *bytes;
 };
 
-struct way {
-	int from, to;
+/* All frames of a queue are held for the same time, so the first one is due first. */
+struct queue {
 	struct frame frames[QUEUE_MAX];
 	unsigned head, tail; /* count up without end */
 };
 
+struct way {
+	int from, to;
+	uint64_t random;
+	struct queue timely, late;
+};
+
 static struct way ways[2];
-static uint64_t delay_ns;
-static int lost_permille;
+static uint64_t delay_ns, lost_permille, late_permille;
 
 static uint64_t now_ns(void)
 {
@@ -51,6 +58,15 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* xorshift64*; below 1000. */
+static uint64_t draw(struct way *w)
+{
+	w->random ^= w->random >> 12;
+	w->random ^= w->random << 25;
+	w->random ^= w->random >> 27;
+	return (w->random * 2685821657736338717u >> 32) % 1000;
 }
 
 static int open_interface(const char *name)
@@ -73,41 +89,62 @@ static int open_interface(const char *name)
 	return fd;
 }
 
+static void hold(struct queue *q, uint64_t due, const uint8_t *bytes, size_t len)
+{
+	struct frame *f = &q->frames[q->tail % QUEUE_MAX];
+
+	if (q->tail - q->head == QUEUE_MAX)
+		return;
+	*f = (struct frame){ due, len, malloc(len) };
+	if (!f->bytes)
+		return;
+	memcpy(f->bytes, bytes, len);
+	q->tail++;
+}
+
 static void take(struct way *w)
 {
 	static uint8_t bytes[FRAME_MAX];
 
 	for (int i = 0; i < BATCH; i++) {
 		ssize_t len = recv(w->from, bytes, sizeof(bytes), 0);
-		struct frame *f = &w->frames[w->tail % QUEUE_MAX];
+		bool lost, late;
 
 		if (len <= 0)
 			return;
-		if (w->tail - w->head == QUEUE_MAX || rand() % 1000 < lost_permille)
-			continue;
-		*f = (struct frame){ now_ns() + delay_ns, (size_t)len, malloc((size_t)len) };
-		if (!f->bytes)
-			continue;
-		memcpy(f->bytes, bytes, (size_t)len);
-		w->tail++;
+		lost = draw(w) < lost_permille;
+		late = draw(w) < late_permille;
+		if (!lost)
+			hold(late ? &w->late : &w->timely,
+			     now_ns() + delay_ns + (late ? LATE_NS : 0), bytes, (size_t)len);
 	}
 }
 
 /* Sends what is due. When the next one is. */
-static uint64_t give(struct way *w)
+static uint64_t give(struct queue *q, int to)
 {
-	while (w->head != w->tail) {
-		struct frame *f = &w->frames[w->head % QUEUE_MAX];
+	while (q->head != q->tail) {
+		struct frame *f = &q->frames[q->head % QUEUE_MAX];
 		uint64_t now = now_ns();
 
 		if (f->due > now)
 			return f->due;
-		if (send(w->to, f->bytes, f->len, 0) < 0 && (errno == EAGAIN || errno == ENOBUFS))
+		if (send(to, f->bytes, f->len, 0) < 0 && (errno == EAGAIN || errno == ENOBUFS))
 			return now + RETRY_NS;
 		free(f->bytes);
-		w->head++;
+		q->head++;
 	}
 	return NEVER;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t give_way(struct way *w)
+{
+	return earlier(give(&w->timely, w->to), give(&w->late, w->to));
 }
 
 static void wait_until(uint64_t at)
@@ -119,23 +156,35 @@ static void wait_until(uint64_t at)
 	ppoll(fds, 2, at == NEVER ? NULL : &t, NULL);
 }
 
+static uint64_t number(int argc, char **argv, int at, uint64_t otherwise)
+{
+	return at < argc ? strtoull(argv[at], NULL, 10) : otherwise;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 4) {
-		fprintf(stderr, "usage: delay LEFT RIGHT MICROSECONDS [LOST_OF_1000]\n");
+		fprintf(stderr, "usage: delay LEFT RIGHT MICROSECONDS [LOST_OF_1000 [LATE_OF_1000 "
+				"[SEED]]]\n");
 		return 2;
 	}
-	delay_ns = strtoull(argv[3], NULL, 10) * 1000;
-	lost_permille = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0;
+	delay_ns = number(argc, argv, 3, 0) * 1000;
+	lost_permille = number(argc, argv, 4, 0);
+	late_permille = number(argc, argv, 5, 0);
+	for (int i = 0; i < 2; i++) {
+		/* never 0, and not alike for neighbouring seeds */
+		ways[i].random = (number(argc, argv, 6, 1) * 2 + (uint64_t)i) *
+					 0x9e3779b97f4a7c15u |
+				 1;
+		draw(&ways[i]);
+	}
 	prctl(PR_SET_TIMERSLACK, 1);
 	ways[0].from = ways[1].to = open_interface(argv[1]);
 	ways[1].from = ways[0].to = open_interface(argv[2]);
 	puts("ready");
 	fflush(stdout);
 	for (;;) {
-		uint64_t a = give(&ways[0]), b = give(&ways[1]);
-
-		wait_until(a < b ? a : b);
+		wait_until(earlier(give_way(&ways[0]), give_way(&ways[1])));
 		take(&ways[0]);
 		take(&ways[1]);
 	}

@@ -50,6 +50,8 @@ USER, PASSWORD = "lab", "the password of the lab"
 #   out: what may leave: "all", "tcp", "tcp443" (both with DNS), "nothing"
 #   lans: a network each; routed: whether they may talk to each other; isolated: the hosts of one may not
 #   hairpin: a host's public address works from inside, too
+#   delay_ms, loss_permille, late_permille: of the broadband line, each way; late: behind what was sent after it
+#   seed: of loss and lateness
 DEFAULTS = {"nat": "cone", "lets_in": "port", "out": "all", "lans": 1, "hosts": 1, "routed": True, "isolated": False,
             "hairpin": False, "lan_udp": True}
 KINDS = {
@@ -287,7 +289,7 @@ class Site(Programs):
 
 
 class Lab(Services, nets.Lab):
-    """delay: the program of delay.c, for sites with delay_ms or loss_permille."""
+    """delay: the program of delay.c, for sites with delay_ms, loss_permille or late_permille."""
 
     relay_names = {RELAY_NAME: (RELAY, RELAY_V6), RELAY_OTHER_NAME: (RELAY_OTHER, RELAY_OTHER_V6)}
     secret = "what hub and relay of the lab share"
@@ -339,14 +341,15 @@ class Lab(Services, nets.Lab):
         return net
 
     def join(self, a, name_a, b, name_b, kind=None):
-        """A cable; with delay_ms or loss_permille in kind a long one, with the forwarder in the middle."""
-        if kind and (kind.get("delay_ms") or kind.get("loss_permille")):
+        """A cable; with delay_ms, loss_permille or late_permille in kind a long one, with the forwarder in the middle."""
+        ms, lost, late = (kind.get(name, 0) if kind else 0 for name in ("delay_ms", "loss_permille", "late_permille"))
+        if ms or lost or late:
             middle = self.net()
             self.link(a, name_a, middle, "left")
             self.link(b, name_b, middle, "right")
+            words = [self.delay, "left", "right", int(ms * 1000), lost, late, kind.get("seed", 1)]
             with middle:
-                forwarder = subprocess.Popen([self.delay, "left", "right", str(int(kind.get("delay_ms", 0) * 1000)),
-                                              str(kind.get("loss_permille", 0))], stdout=subprocess.PIPE, text=True)
+                forwarder = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
             self.ends.callback(end, forwarder)
             assert forwarder.stdout.readline() == "ready\n", "the forwarder did not start"
             return

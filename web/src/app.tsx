@@ -15,6 +15,8 @@ import u from './styles/ui.module.css';
 import { t } from './text';
 
 const Device = lazy(loadDevicePage);
+const RouteReport = lazy(() => import('./pages/route-report'));
+const Network = lazy(() => import('./pages/network'));
 const Audit = lazy(() => import('./pages/audit'));
 const Settings = lazy(() => import('./pages/settings'));
 const Overlays = lazy(() => import('./parts/overlays'));
@@ -34,7 +36,8 @@ function Pages() {
 	if (state === 'unreachable') return <Unreachable />;
 	if (state === 'out') return page.page === 'sign-in' ? <SignIn /> : null;
 	if (page.page === 'device') return <Device key={page.id} id={page.id} />;
-	const title = { devices: t.devices.title, audit: t.audit.title, settings: t.settings.title, 'sign-in': '', 'not-found': t.notFound.title }[page.page];
+	if (page.page === 'route') return <RouteReport key={page.id} id={page.id} />;
+	const title = { devices: t.devices.title, network: t.network.title, audit: t.audit.title, settings: t.settings.title, 'sign-in': '', 'not-found': t.notFound.title }[page.page];
 	return (
 		<Shell crumb={<Crumb><b>{title}</b></Crumb>}>
 			<Suspense
@@ -45,6 +48,7 @@ function Pages() {
 				}
 			>
 				{page.page === 'devices' && <Devices />}
+				{page.page === 'network' && <Network />}
 				{page.page === 'audit' && <Audit />}
 				{page.page === 'settings' && <Settings />}
 				{page.page === 'not-found' && <NotFound />}

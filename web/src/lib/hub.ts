@@ -1,7 +1,7 @@
 // The realtime connection to the hub (docs/protocol.md, section 2.1 and 2.2). It is kept up for as long as somebody is
 // signed in: lost connections are taken up again with backoff and jitter, at once when the network or the page returns.
 import { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel, type HubConnection } from '@microsoft/signalr';
-import { api, ApiError, type Device } from './api';
+import { api, ApiError, type Device, type Verdict } from './api';
 import { backoff } from './backoff';
 import { Store } from './store';
 
@@ -16,9 +16,10 @@ export interface HubEvents {
 	trickle: { session: string; candidate: string; mid: string };
 	refused: { session: string; code: string; message: string };
 	ended: { session: string; by: 'device' | 'hub' | 'console'; reason: string };
+	verdict: { session: string; verdict: Verdict };
 	signedOut: Record<string, never>;
 }
-const EVENTS = ['device', 'deviceGone', 'answer', 'trickle', 'refused', 'ended', 'signedOut'] as const;
+const EVENTS = ['device', 'deviceGone', 'answer', 'trickle', 'refused', 'ended', 'verdict', 'signedOut'] as const;
 
 /** A refused invocation: the hub says "CODE: sentence". */
 export class HubError extends Error {

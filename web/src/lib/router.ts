@@ -5,6 +5,8 @@ export type Page =
 	| { page: 'sign-in' }
 	| { page: 'devices' }
 	| { page: 'device'; id: string }
+	| { page: 'route'; id: string }
+	| { page: 'network' }
 	| { page: 'audit' }
 	| { page: 'settings' }
 	| { page: 'not-found' };
@@ -21,14 +23,14 @@ if (typeof window !== 'undefined') window.addEventListener('popstate', () => pla
 export function pageOf(path: string): Page {
 	const parts = path.split('/').filter(Boolean);
 	if (parts.length === 0 || (parts.length === 1 && parts[0] === 'devices')) return { page: 'devices' };
-	if (parts.length === 2 && parts[0] === 'devices') {
+	if (parts[0] === 'devices' && (parts.length === 2 || (parts.length === 3 && parts[2] === 'route'))) {
 		try {
-			return { page: 'device', id: decodeURIComponent(parts[1]!) };
+			return { page: parts.length === 2 ? 'device' : 'route', id: decodeURIComponent(parts[1]!) };
 		} catch {
 			return { page: 'not-found' };
 		}
 	}
-	if (parts.length === 1 && (parts[0] === 'sign-in' || parts[0] === 'audit' || parts[0] === 'settings')) return { page: parts[0] };
+	if (parts.length === 1 && (parts[0] === 'sign-in' || parts[0] === 'network' || parts[0] === 'audit' || parts[0] === 'settings')) return { page: parts[0] };
 	return { page: 'not-found' };
 }
 
@@ -47,6 +49,10 @@ export function navigate(to: string, how: 'push' | 'replace' = 'push'): void {
 }
 
 export const devicePath = (id: string): string => `/devices/${encodeURIComponent(id)}`;
+
+/** The report of one session, or of the newest one. */
+export const routePath = (device: string, session: string | null): string =>
+	`${devicePath(device)}/route${session ? `?session=${encodeURIComponent(session)}` : ''}`;
 
 /** Changes one parameter of the address (filters live there); an empty value removes it. */
 export function setParameter(name: string, value: string): void {

@@ -141,7 +141,7 @@ function Head({ device, session }: { device: Device; session: PeerSession }) {
 				, <Name text={`${os} ${version}`.trim()} />
 			</span>
 			{phase === 'connected' && route ? (
-				<RouteBadge route={route} name={device.name} onTryAgain={() => session.tryAgain()} />
+				<RouteBadge session={session} device={device} />
 			) : (
 				<span className={s.phase}>{device.online || phase !== 'waiting' ? t.phase[phase] : t.devices.offline}</span>
 			)}

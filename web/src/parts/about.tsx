@@ -3,8 +3,9 @@ import { useEffect, useState } from 'react';
 import { account } from '../lib/account';
 import { api, type Device, type SessionRow } from '../lib/api';
 import { visible } from '../lib/hostile';
+import { routePath } from '../lib/router';
 import { useStore } from '../lib/store';
-import type { PeerSession } from '../session/peer';
+import type { PeerSession, RouteChange } from '../session/peer';
 import { t } from '../text';
 import { day, moment, sameDay, time } from '../text/format';
 import { Link, Name, Time } from './basics';
@@ -51,16 +52,24 @@ export function About({ device, session }: { device: Device; session: PeerSessio
 interface Event {
 	at: number;
 	key: string;
-	row: SessionRow;
-	began: boolean;
+	session: string;
+	who: Pick<SessionRow, 'user' | 'userName'> | null;
+	text: string;
 }
 
-function eventsOf(rows: SessionRow[], now: number): Event[] {
-	return rows
-		.flatMap((row): Event[] => [
-			{ at: row.started, key: `${row.id}+`, row, began: true },
-			...(row.ended === null ? [] : [{ at: row.ended, key: `${row.id}-`, row, began: false }]),
-		])
+function eventsOf(rows: SessionRow[], changes: readonly RouteChange[], now: number): Event[] {
+	const ofRow = (row: SessionRow): Event[] => [
+		{ at: row.started, key: `${row.id}+`, session: row.id, who: row, text: t.device.began },
+		...(row.ended === null ? [] : [{ at: row.ended, key: `${row.id}-`, session: row.id, who: row, text: endText(row.endReason) }]),
+	];
+	const ofChange = (change: RouteChange): Event => ({
+		at: change.at,
+		key: `${change.session} ${change.at}`,
+		session: change.session,
+		who: null,
+		text: `${t.route.changed[change.to]}${change.to === 'relayed' ? ` ${t.route.changedOver(t.route.overTransport[change.transport] ?? change.transport)}` : ''}`,
+	});
+	return [...rows.flatMap(ofRow), ...changes.map(ofChange)]
 		.filter((event) => sameDay(event.at, now))
 		.sort((a, b) => b.at - a.at)
 		.slice(0, SHOWN);
@@ -88,23 +97,30 @@ function Today({ device, session }: { device: Device; session: PeerSession }) {
 			gone = true;
 		};
 	}, [device.id, settled]);
-	const events = rows && eventsOf(rows, Date.now());
+	const changes = useStore(session.changes);
+	const events = rows && eventsOf(rows, changes, Date.now());
 	return (
 		<section className={s.sec} aria-labelledby="today">
 			<h2 id="today">
 				{t.device.today}
+				<Link to={routePath(device.id, null)}>{t.device.todayRoutes}</Link>
 				<Link to="/audit">{t.device.todayAll}</Link>
 			</h2>
 			{failed && <p className={s.soft}>{t.device.todayFailed}</p>}
 			{!failed && events?.length === 0 && <p className={s.soft}>{t.device.todayNone}</p>}
 			{events && events.length > 0 && (
 				<ul className={`${s.events} num`}>
-					{events.map(({ key, at, row, began }) => (
+					{events.map(({ key, at, session: id, who, text }) => (
 						<li key={key}>
 							<Time at={at}>{time(at)}</Time>
 							<p>
-								<b>{row.user === user?.id ? t.device.you : <Name text={row.userName} />}</b>{' '}
-								{began ? t.device.began : endText(row.endReason)}
+								{who ? (
+									<>
+										<b>{who.user === user?.id ? t.device.you : <Name text={who.userName} />}</b> {text}
+									</>
+								) : (
+									<Link to={routePath(device.id, id)}>{text}</Link>
+								)}
 							</p>
 						</li>
 					))}

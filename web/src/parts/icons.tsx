@@ -1,4 +1,4 @@
-// The product's own drawings: the mark, and the three route glyphs, which differ in shape and not only in colour.
+// The product's own drawings: the mark, and the route glyphs, which differ in shape and not only in colour.
 import type { Route } from '../lib/api';
 
 export function Logo() {
@@ -33,6 +33,12 @@ export function RouteGlyph({ method, size = 22 }: { method: Route['method']; siz
 					<circle cx="3.8" cy="10.8" r="2.2" fill="currentColor" stroke="none" />
 					<circle cx="18.2" cy="10.8" r="2.2" fill="currentColor" stroke="none" />
 					<rect x="8.7" y="1" width="4.6" height="4.6" rx="1" fill="currentColor" stroke="none" />
+				</>
+			) : method === 'none' ? (
+				<>
+					<path d="M8.6 4.6 13.4 9.4M13.4 4.6 8.6 9.4" />
+					<circle cx="3.2" cy="7" r="2.4" stroke="none" fill="currentColor" />
+					<circle cx="18.8" cy="7" r="2.4" stroke="none" fill="currentColor" />
 				</>
 			) : (
 				<>

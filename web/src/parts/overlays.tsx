@@ -1,6 +1,6 @@
 // What lies over the page: palette, list of shortcuts, enrolment. One chunk, loaded on first use.
 import { Dialog } from '@base-ui/react/dialog';
-import { ArrowRight, CircleStop, Keyboard, LogOut, Monitor, Moon, Plus, ScrollText, Search, Settings, X } from 'lucide-react';
+import { ArrowRight, CircleStop, Keyboard, LogOut, Monitor, Moon, Network, Plus, ScrollText, Search, Settings, X } from 'lucide-react';
 import { useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
 import { signOut } from '../lib/account';
 import { deviceList } from '../lib/devices';
@@ -58,6 +58,7 @@ function Shortcuts() {
 		[t.keys.palette, ['Ctrl', 'K']],
 		[t.keys.filter, ['/']],
 		[t.keys.goDevices, ['g', 'd']],
+		[t.keys.goNetwork, ['g', 'n']],
 		[t.keys.goAudit, ['g', 'l']],
 		[t.keys.goSettings, ['g', 's']],
 		[t.keys.move, ['↑', '↓']],
@@ -113,6 +114,7 @@ function options(words: string[], query: string): Option[] {
 			run: () => navigate(devicePath(device.id)),
 		})),
 		...page('devices', ArrowRight, t.nav.devices),
+		...page('network', Network, t.nav.network),
 		...page('audit', ScrollText, t.nav.audit),
 		...page('settings', Settings, t.nav.settings),
 		...action('add', Plus, t.palette.addDevice, () => open('enrol')),

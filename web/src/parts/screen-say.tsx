@@ -2,18 +2,21 @@
 import { useEffect, useState } from 'react';
 import type { Device } from '../lib/api';
 import { visible } from '../lib/hostile';
+import { routePath } from '../lib/router';
 import { useStore } from '../lib/store';
 import type { Failure, PeerSession, Phase } from '../session/peer';
+import { verdictText } from '../session/verdict';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
 import { moment } from '../text/format';
+import { Link } from './basics';
 import s from './screen-view.module.css';
 
 const STEPS: readonly Phase[] = ['asking', 'finding', 'connected'];
 const PATIENCE_MS = 400;
 
 export function Say({ session, device, picture }: { session: PeerSession; device: Device; picture: boolean }) {
-	const { phase, failure, endedBy, modules } = useStore(session.state);
+	const { phase, failure, endedBy, modules, verdict, told } = useStore(session.state);
 	const screen = useStore(session.screen.state);
 	const again = (
 		<button type="button" className={u.button} onClick={() => void session.connect()}>
@@ -27,8 +30,17 @@ export function Say({ session, device, picture }: { session: PeerSession; device
 	else if (phase === 'failed')
 		body = (
 			<>
-				{failure && <Why failure={failure} />}
-				{failure?.code !== 'forgotten' && again}
+				{failure && <Why failure={failure} said={verdict?.method === 'none' ? verdictText(verdict) : null} />}
+				{failure?.code !== 'forgotten' && (
+					<span className={u.row}>
+						{again}
+						{told && (
+							<Link className={u.button} to={routePath(device.id, told)}>
+								{t.route.report}
+							</Link>
+						)}
+					</span>
+				)}
 			</>
 		);
 	else if (phase === 'ended')
@@ -65,14 +77,14 @@ function Words({ title, text }: { title: string; text?: string }) {
 	);
 }
 
-/** Cause and remedy; below it the other side's own words. */
-function Why({ failure }: { failure: Failure }) {
+/** Cause and remedy, the hub's verdict about the route instead where there is one; below it the other side's own words. */
+function Why({ failure, said = null }: { failure: Failure; said?: string | null }) {
 	const known = Object.hasOwn(t.failure, failure.code) ? t.failure[failure.code] : undefined;
 	const [cause, remedy] = known ?? t.failure.internal!;
 	return (
 		<>
 			<h2>{cause}</h2>
-			<p>{remedy}</p>
+			<p>{said ?? remedy}</p>
 			{(failure.message || !known) && (
 				<small>
 					<bdi>{visible(failure.message || t.failureFrom(failure.code))}</bdi>

@@ -1,5 +1,5 @@
 // The frame round every page: navigation, search, running sessions, account.
-import { LogOut, Monitor, Moon, ScrollText, Search, Settings, Sun, Unplug, KeyRound } from 'lucide-react';
+import { LogOut, Monitor, Moon, Network, ScrollText, Search, Settings, Sun, Unplug, KeyRound } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { account, signOut } from '../lib/account';
 import { deviceList } from '../lib/devices';
@@ -55,7 +55,8 @@ function Side() {
 				<Logo />
 				<span>{t.product}</span>
 			</div>
-			{item('/devices', page === 'devices' || page === 'device', Monitor, t.nav.devices, list.asOf > 0 ? list.devices.size : undefined)}
+			{item('/devices', page === 'devices' || page === 'device' || page === 'route', Monitor, t.nav.devices, list.asOf > 0 ? list.devices.size : undefined)}
+			{item('/network', page === 'network', Network, t.nav.network)}
 			<div className={s.group}>{t.nav.administration}</div>
 			{item('/audit', page === 'audit', ScrollText, t.nav.audit)}
 			{item('/settings', page === 'settings', Settings, t.nav.settings)}

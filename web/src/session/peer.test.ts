@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Device } from '../lib/api';
+import type { Device, Route } from '../lib/api';
 
 const hub = vi.hoisted(() => ({
 	state: 'live',
@@ -61,9 +61,17 @@ class FakePeer {
 	candidates: unknown[] = [];
 	onconnectionstatechange: (() => void) | null = null;
 	onicecandidate: ((event: unknown) => void) | null = null;
+	onicecandidateerror: ((event: unknown) => void) | null = null;
 	ontrack: ((event: unknown) => void) | null = null;
-	constructor() {
+	stats = new Map<string, object>();
+	constructor(public config: RTCConfiguration) {
 		FakePeer.made.push(this);
+	}
+	get urls() {
+		return this.config.iceServers!.flatMap((server) => server.urls);
+	}
+	setConfiguration(config: RTCConfiguration) {
+		this.config = config;
 	}
 	static get last() {
 		return FakePeer.made.at(-1)!;
@@ -91,7 +99,17 @@ class FakePeer {
 		this.candidates.push(candidate);
 	}
 	async getStats() {
-		return new Map();
+		return this.connectionState === 'closed' ? new Map() : this.stats;
+	}
+	/** A pair of these types is in use. */
+	uses(local: string, remote: string, port = 1) {
+		const rows = [
+			{ id: 'T', type: 'transport', selectedCandidatePairId: `P${port}` },
+			{ id: `P${port}`, type: 'candidate-pair', localCandidateId: 'L', remoteCandidateId: 'R', state: 'succeeded', requestsSent: 2, responsesReceived: 2, currentRoundTripTime: 0.004 },
+			{ id: 'L', type: 'local-candidate', candidateType: local, address: local === 'relay' ? '203.0.113.9' : '10.0.0.4', port, protocol: 'udp', relayProtocol: local === 'relay' ? 'tls' : undefined },
+			{ id: 'R', type: 'remote-candidate', candidateType: remote, address: '10.0.0.5', port: 2, protocol: 'udp' },
+		];
+		this.stats = new Map(rows.map((row) => [row.id, row]));
 	}
 	close() {
 		this.connectionState = 'closed';
@@ -147,6 +165,148 @@ async function connected() {
 	return session;
 }
 const phase = (session: InstanceType<typeof PeerSession>) => session.state.get().phase;
+
+const TURN = { urls: ['stun:h:3478', 'turn:h:3478', 'turns:h:5349?transport=tcp', 'turns:h:443?transport=wss'], username: 'u', credential: 'c' };
+const policy = (value: object) => {
+	// another device each time: what is known of one is kept for a minute
+	device.now = { ...device.now, id: `d${Math.random()}` };
+	hub.results.IceServers = () => ({ iceServers: [TURN], expires: Date.now() + 3_600_000, policy: value });
+	return new PeerSession(device.now.id!);
+};
+const answered = async (session: InstanceType<typeof PeerSession>) => {
+	await session.connect();
+	await session.answer(await sign(session.state.get().session!));
+};
+
+describe('the route of a session', () => {
+	it('is reported in full when it is there, when it changes, and at the end', async () => {
+		const session = policy({});
+		await answered(session);
+		session.trickle({ session: 's1', candidate: 'candidate:1 1 udp 1 10.0.0.5 2 typ host', mid: '0' });
+		FakePeer.last.onicecandidate!({ candidate: { candidate: 'candidate:1 1 udp 1 10.0.0.4 1 typ host', sdpMid: '0' } });
+		FakePeer.last.onicecandidateerror!({ url: 'turn:h:3478?transport=udp', errorCode: 401, errorText: 'Unauthorized' });
+		FakePeer.last.uses('host', 'host');
+		FakePeer.last.become('connected');
+		await settle();
+		expect(sent('Route')).toHaveLength(1);
+		const route = sent('Route')[0]!.route as Route;
+		expect(route).toMatchObject({ method: 'local', transport: 'udp', ignored: {} });
+		expect(route.candidates!.map((one) => [one.side, one.use])).toEqual([['remote', 'selected'], ['local', 'selected']]);
+		expect(route.servers!.map((one) => [one.url, one.state])).toEqual([
+			['stun:h:3478', 'asking'], ['turn:h:3478', 'refused'], ['turns:h:5349?transport=tcp', 'asking'],
+		]);
+		FakePeer.last.uses('relay', 'host', 7);
+		await vi.advanceTimersByTimeAsync(1_000);
+		expect(sent('Route').map((call) => (call.route as Route).method)).toEqual(['local', 'relayed']);
+		expect(session.changes.get()).toMatchObject([{ from: 'local', to: 'relayed', transport: 'tls' }]);
+		session.end();
+		expect(hub.sent.slice(-2).map((call) => call.method)).toEqual(['Route', 'End']);
+	});
+
+	it('that is not found is reported before the session ends', async () => {
+		const session = policy({});
+		await answered(session);
+		FakePeer.last.uses('host', 'host');
+		FakePeer.last.stats.delete('T');
+		(FakePeer.last.stats.get('P1') as { state: string }).state = 'failed';
+		FakePeer.last.become('failed');
+		expect(session.state.get()).toMatchObject({ phase: 'failed', failure: { code: 'no-route' }, told: 's1' });
+		await settle();
+		expect(hub.sent.slice(-2).map((call) => call.method)).toEqual(['Route', 'End']);
+		const route = sent('Route')[0]!.route as Route;
+		expect(route).toMatchObject({ method: 'none', pair: null, rtt_ms: null });
+		expect(route.tried).toMatchObject([{ state: 'failed', sent: 2 }]);
+		expect(FakePeer.last.connectionState).toBe('closed');
+		expect(sent('End')).toEqual([{ session: 's1', reason: 'no-route' }]);
+	});
+
+	it('keeps to a policy that allows local only, and refuses what is not', async () => {
+		const session = policy({ methods: ['local'] });
+		await answered(session);
+		expect(sent('IceServers')).toEqual([{ device: session.device }]);
+		expect(FakePeer.last.urls).toEqual([]);
+		session.trickle({ session: 's1', candidate: 'candidate:1 1 udp 1 203.0.113.9 2 typ relay raddr 0.0.0.0 rport 0', mid: '0' });
+		session.trickle({ session: 's1', candidate: 'candidate:1 1 udp 1 10.0.0.5 2 typ host', mid: '0' });
+		expect(FakePeer.last.candidates).toHaveLength(1);
+		FakePeer.last.uses('host', 'relay');
+		FakePeer.last.become('connected');
+		await settle();
+		expect(session.state.get()).toMatchObject({ phase: 'failed', failure: { code: 'policy-route' } });
+		await settle();
+		expect(sent('End')).toEqual([{ session: 's1', reason: 'policy-route' }]);
+	});
+
+	it('does not begin where no method is allowed', async () => {
+		const session = policy({ methods: ['relayed'], relay: 'forbidden' });
+		await session.connect();
+		expect(session.state.get().failure?.code).toBe('policy-route');
+		expect(sent('Connect')).toEqual([]);
+	});
+
+	it('asks the relay as the last resort only', async () => {
+		const session = policy({ relay: 'last-resort' });
+		await answered(session);
+		const peer = FakePeer.last;
+		expect(peer.urls).toEqual(['stun:h:3478']);
+		await vi.advanceTimersByTimeAsync(4_900);
+		expect(sent('Restart')).toEqual([]);
+		await vi.advanceTimersByTimeAsync(200);
+		expect(sent('Restart')).toHaveLength(1);
+		expect(peer.urls).toEqual(['stun:h:3478', 'turn:h:3478', 'turns:h:5349?transport=tcp']);
+		await session.answer(await sign('s1'));
+		peer.uses('relay', 'host');
+		peer.become('connected');
+		await settle();
+		expect(session.state.get()).toMatchObject({ phase: 'connected', route: { method: 'relayed' } });
+	});
+
+	it('that is direct never asks the relay of the last resort', async () => {
+		const session = policy({ relay: 'last-resort' });
+		await answered(session);
+		FakePeer.last.uses('host', 'host');
+		FakePeer.last.become('connected');
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(sent('Restart')).toEqual([]);
+		expect(FakePeer.last.urls).toEqual(['stun:h:3478']);
+	});
+
+	it('that is relayed is looked at again, ever more seldom', async () => {
+		const session = policy({});
+		await answered(session);
+		const peer = FakePeer.last;
+		peer.uses('relay', 'host');
+		peer.become('connected');
+		const restarts: number[] = [];
+		for (let i = 0; i < 8; i++) {
+			await vi.advanceTimersByTimeAsync(20_000);
+			if (peer.signalingState !== 'stable') await session.answer(await sign('s1'));
+			restarts.push(sent('Restart').length);
+		}
+		expect(restarts).toEqual([1, 1, 2, 2, 2, 2, 3, 3]);
+		peer.uses('host', 'host', 9);
+		await vi.advanceTimersByTimeAsync(900_000);
+		expect(sent('Restart')).toHaveLength(3);
+	});
+
+	it('is looked for anew when this computer has moved to another network', async () => {
+		const session = await connected();
+		session.moved();
+		session.moved();
+		await vi.advanceTimersByTimeAsync(300);
+		expect(sent('Restart')).toHaveLength(1);
+		expect(phase(session)).toBe('connected');
+	});
+
+	it('takes the verdict of the hub, also after it has failed', async () => {
+		const session = policy({});
+		await answered(session);
+		FakePeer.last.become('failed');
+		session.judged({ method: 'none', transport: null, cause: 'peer-silent', side: 'device', sentence: '', final: true, remedy: [] });
+		expect(session.state.get()).toMatchObject({ phase: 'failed', told: 's1', verdict: { cause: 'peer-silent' } });
+		await session.connect();
+		expect(session.state.get().verdict).toBeNull();
+	});
+});
 
 describe('a session', () => {
 	it('goes from the question to the connection', async () => {

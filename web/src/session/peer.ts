@@ -1,14 +1,17 @@
 // One session with a device: from Connect over the route to the channels, and back up again after whatever broke. It
 // knows nothing of pages; they follow `state`.
-import type { Route } from '../lib/api';
+import type { Method, Policy, Route, Transport, Verdict } from '../lib/api';
 import { deviceNow } from '../lib/devices';
 import { hub, HubError, type HubEvents } from '../lib/hub';
 import { Store } from '../lib/store';
+import { candidatePasses, configuration, methodsOf, routePasses } from './policy';
 import { forgetIceServers, take, type Prepared } from './prepare';
+import type { RouteLog } from './route-log';
 import { RouteWatch, type Figures } from './route-watch';
 import { Screen } from './screen';
-import { hostAddress } from './sdp';
+import { hostAddress, withoutCandidates } from './sdp';
 import { checkAnswer, deviceKey as importKey, pin } from './signature';
+import { t } from '../text';
 import { Terminal } from './terminal';
 
 export type Phase = 'idle' | 'asking' | 'finding' | 'connected' | 'rerouting' | 'waiting' | 'ended' | 'failed';
@@ -25,6 +28,13 @@ export interface SessionState {
 	endedBy: string | null;
 	endReason: string | null;
 	route: Route | null;
+	/** what the hub makes of both ends' reports */
+	verdict: Verdict | null;
+	/** the session whose route the hub can tell about, also when it is over */
+	told: string | null;
+	/** "looking" after Try again, until it can be said what came of it */
+	retry: 'no' | 'looking' | 'done';
+	policy: Policy;
 	figures: Figures | null;
 	stream: MediaStream | null;
 	/** the first picture of this stream was shown */
@@ -32,8 +42,18 @@ export interface SessionState {
 	modules: readonly string[];
 }
 const IDLE: SessionState = {
-	phase: 'idle', session: null, failure: null, endedBy: null, endReason: null, route: null, figures: null, stream: null, pictured: false, modules: [],
+	phase: 'idle', session: null, failure: null, endedBy: null, endReason: null, route: null, verdict: null, told: null,
+	retry: 'no', policy: {}, figures: null, stream: null, pictured: false, modules: [],
 };
+/** A session takes another way than before. */
+export interface RouteChange {
+	at: number;
+	session: string;
+	from: Method;
+	to: Method;
+	transport: Transport;
+}
+const CHANGES_MAX = 50;
 
 const KNOWN_MODULES = ['screen', 'terminal'];
 const ANSWER_MS = 13_000;
@@ -44,12 +64,24 @@ const RESTART_EVERY_MS = 4_000;
 const RESTARTS_MAX = 2;
 const GIVE_UP_MS = 60_000;
 const OFFLINE_RETRY_MS = 3_000;
+/** a relay that is the last resort is asked for this long after the device has answered (docs/protocol.md, section 1.2) */
+const LAST_RESORT_MS = 5_000;
+/** how long a Try again is waited for before its outcome is told */
+const RETRY_MS = 4_000;
+/** a relayed session looks for something better after this time, then after twice as long, up to the most */
+const BETTER_MS = 20_000;
+const BETTER_MOST_MS = 600_000;
+const MOVED_MS = 300;
+const LAST_WORD_MS = 500;
+/** these end because of their route, so the report of it goes first */
+const ROUTELESS = new Set(['no-route', 'lost', 'policy-route']);
 const FINAL_REASONS = new Set(['user', 'policy', 'forget', 'forgotten', 'signed-out']);
 
 export class PeerSession {
 	readonly state = new Store<SessionState>(IDLE);
 	readonly screen = new Screen(this);
 	readonly terminals = new Store<readonly Terminal[]>([]);
+	readonly changes = new Store<readonly RouteChange[]>([]);
 	private pc: RTCPeerConnection | null = null;
 	private offer = '';
 	private deviceKey = '';
@@ -65,7 +97,16 @@ export class PeerSession {
 	private described = false;
 	private deviceHosts: string[] = [];
 	private watch: RouteWatch | null = null;
+	private log: RouteLog | null = null;
+	private servers: RTCIceServer[] = [];
+	/** the relay is the last resort and was not asked yet */
+	private holdsRelay = false;
+	private betterTries = 0;
 	private timer: ReturnType<typeof setTimeout> | undefined;
+	private relayTimer: ReturnType<typeof setTimeout> | undefined;
+	private betterTimer: ReturnType<typeof setTimeout> | undefined;
+	private retryTimer: ReturnType<typeof setTimeout> | undefined;
+	private movedTimer: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(readonly device: string) {}
 
@@ -91,8 +132,12 @@ export class PeerSession {
 		if (device && !device.online) return this.wait('offline');
 		this.begun = performance.now();
 		try {
-			const prepared = await take(modules.includes('screen'));
+			const prepared = await take(this.device, modules.includes('screen'));
 			if (stale()) return prepared.pc.close();
+			if (methodsOf(prepared.ice.policy).length === 0) {
+				prepared.pc.close();
+				return this.fail('policy-route');
+			}
 			this.adopt(prepared, stale);
 			await prepared.offer();
 			if (stale()) return;
@@ -110,7 +155,7 @@ export class PeerSession {
 
 	private granted(granted: { session: string; deviceKey: string }, prepared: Prepared, stale: () => boolean): void {
 		const { session, deviceKey } = granted;
-		this.set({ session });
+		this.set({ session, told: session });
 		this.deviceKey = deviceKey;
 		importKey(deviceKey).catch(() => {});
 		if (!pin(this.device, deviceKey)) {
@@ -119,6 +164,7 @@ export class PeerSession {
 		}
 		const tell = (candidate: RTCIceCandidate | null) => {
 			if (stale() || (candidate && this.offer.includes(candidate.candidate))) return;
+			if (candidate && !this.passes(candidate.candidate)) return;
 			hub.invoke('Trickle', { session, candidate: candidate?.candidate ?? '', mid: candidate?.sdpMid ?? '0' }).catch(() => {});
 		};
 		prepared.onCandidate = tell;
@@ -127,20 +173,57 @@ export class PeerSession {
 	}
 
 	private adopt(prepared: Prepared, stale: () => boolean): void {
-		const { pc } = prepared;
+		const { pc, ice, log } = prepared;
 		this.pc = pc;
+		this.log = log;
+		this.servers = ice.servers;
+		this.holdsRelay = ice.policy.relay === 'last-resort';
+		this.set({ policy: ice.policy });
 		pc.onconnectionstatechange = () => !stale() && this.connectionChanged();
 		pc.ontrack = ({ track }) => !stale() && this.set({ stream: new MediaStream([track]), pictured: false });
 		if (prepared.screen) this.screen.connect(prepared.screen);
-		this.watch = new RouteWatch(pc, this.begun, () => this.deviceHosts, {
-			route: (route, report) => {
-				if (stale()) return;
-				this.set({ route });
-				const { session } = this.state.get();
-				if (report && session) hub.invoke('Route', { session, route }).catch(() => {});
-			},
+		this.watch = new RouteWatch(pc, this.begun, log, () => this.deviceHosts, {
+			route: (route, report) => !stale() && this.routed(route, report),
 			figures: (figures) => !stale() && this.set({ figures }),
 		});
+	}
+
+	private routed(route: Route, report: boolean): void {
+		const { session, route: before, policy } = this.state.get();
+		if (!routePasses(route, policy)) return this.fail('policy-route');
+		const { method } = route;
+		if (before && session && before.method !== method && before.method !== 'none' && method !== 'none') {
+			const change = { at: Date.now(), session, from: before.method, to: method, transport: route.transport };
+			this.changes.set([...this.changes.get(), change].slice(-CHANGES_MAX));
+			this.set({ retry: 'no' });
+		}
+		this.set({ route });
+		if (report && session) hub.invoke('Route', { session, route }).catch(() => {});
+		if (method === 'relayed' && methodsOf(policy).length > 1) this.lookForBetter();
+		else this.betterTries = 0;
+	}
+
+	/** A relayed session looks for something better, ever more seldom. */
+	private lookForBetter(): void {
+		if (this.betterTimer) return;
+		this.betterTimer = setTimeout(
+			() => {
+				this.betterTimer = undefined;
+				const { phase, route } = this.state.get();
+				if (phase !== 'connected' || route?.method !== 'relayed') return;
+				this.betterTries++;
+				void this.offerRoute().catch(() => {});
+			},
+			Math.min(BETTER_MOST_MS, BETTER_MS * 2 ** this.betterTries),
+		);
+	}
+
+	judged(verdict: Verdict): void {
+		this.set({ verdict });
+	}
+
+	private passes(line: string): boolean {
+		return candidatePasses(line, this.state.get().policy);
 	}
 
 	private connectionChanged(): void {
@@ -148,6 +231,7 @@ export class PeerSession {
 		const { phase } = this.state.get();
 		if (state === 'connected') {
 			this.clear();
+			clearTimeout(this.relayTimer);
 			this.failures = 0;
 			this.brokenSince = 0;
 			this.restarts = 0;
@@ -158,7 +242,31 @@ export class PeerSession {
 			this.brokenSince ||= Date.now();
 			this.set({ phase: 'rerouting' });
 			this.after(state === 'failed' ? 0 : RESTART_AFTER_MS, () => void this.restart());
-		} else if (state === 'failed') this.fail('no-route');
+		} else if (state === 'failed' && this.holdsRelay) this.releaseRelay();
+		else if (state === 'failed') this.fail(this.noRoute());
+	}
+
+	/** Where only some methods are allowed, that none of these works is another message than that none works at all. */
+	private noRoute(): string {
+		return methodsOf(this.state.get().policy).length < 3 ? 'policy-route' : 'no-route';
+	}
+
+	/** Nothing direct worked: now the relay may be asked. */
+	private releaseRelay(): void {
+		clearTimeout(this.relayTimer);
+		if (!this.admitRelay() || this.state.get().phase !== 'finding') return;
+		this.after(ROUTE_MS, () => this.fail(this.noRoute()));
+		this.offerRoute().catch(() => this.fail(this.noRoute()));
+	}
+
+	private admitRelay(): boolean {
+		const { pc } = this;
+		if (!pc || !this.holdsRelay) return false;
+		this.holdsRelay = false;
+		const config = configuration(this.servers, this.state.get().policy, true);
+		pc.setConfiguration?.(config);
+		this.log?.use(config.iceServers!);
+		return true;
 	}
 
 	/** A new route for the running session: new ICE credentials, the same keys (RFC 8445, section 9). */
@@ -171,6 +279,7 @@ export class PeerSession {
 		if (hub.link.get().state !== 'live') return;
 		if (deviceNow(this.device)?.online === false) return;
 		if (++this.restarts > RESTARTS_MAX) return this.connect();
+		if (this.restarts > 1) this.admitRelay();
 		try {
 			await this.offerRoute();
 		} catch (error) {
@@ -185,7 +294,9 @@ export class PeerSession {
 		const { session } = this.state.get();
 		if (!pc || !session) return;
 		if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
-		await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+		const offer = await pc.createOffer({ iceRestart: true });
+		this.log?.again();
+		await pc.setLocalDescription(offer);
 		this.described = false;
 		this.offer = pc.localDescription!.sdp;
 		await hub.invoke('Restart', { session, sdp: this.offer });
@@ -201,10 +312,13 @@ export class PeerSession {
 			return this.fail(refusal);
 		}
 		// first the description, then the word for it: drawing the page must not hold up the connection
-		const described = pc.setRemoteDescription({ type: 'answer', sdp: event.sdp });
+		const lines = event.sdp.split(/\r?\n/);
+		const sdp = withoutCandidates(event.sdp, (line) => this.passes(line));
+		const described = pc.setRemoteDescription({ type: 'answer', sdp });
 		if (this.state.get().phase === 'asking') {
 			this.set({ phase: 'finding' });
-			this.after(ROUTE_MS, () => this.fail('no-route'));
+			this.after(ROUTE_MS, () => this.fail(this.noRoute()));
+			if (this.holdsRelay) this.relayTimer = setTimeout(() => this.releaseRelay(), LAST_RESORT_MS);
 		}
 		try {
 			await described;
@@ -212,13 +326,14 @@ export class PeerSession {
 			return this.pc === pc ? this.fail('internal', String(error)) : undefined;
 		}
 		if (this.pc !== pc) return;
-		this.noteHosts(event.sdp.split(/\r?\n/));
+		this.note(lines, 'description');
 		this.described = true;
 		for (const candidate of this.remote.splice(0)) this.addCandidate(candidate);
 	}
 
 	trickle({ candidate, mid }: HubEvents['trickle']): void {
-		this.noteHosts([candidate]);
+		if (candidate) this.note([`a=${candidate}`], 'trickle');
+		if (candidate && !this.passes(candidate)) return;
 		if (this.described) this.addCandidate({ candidate, mid });
 		else this.remote.push({ candidate, mid });
 	}
@@ -227,8 +342,11 @@ export class PeerSession {
 		this.pc?.addIceCandidate(candidate ? { candidate, sdpMid: mid } : { candidate: '', sdpMid: mid }).catch(() => {});
 	}
 
-	private noteHosts(lines: string[]): void {
+	/** Remembers what the device offers, and counts what its policy or ours does not let pass. */
+	private note(lines: string[], origin: 'description' | 'trickle'): void {
 		for (const line of lines) {
+			if (!line.startsWith('a=candidate:') || !this.log?.remote(line, origin)) continue;
+			if (!this.passes(line)) this.log.ignore('policy');
 			const address = hostAddress(line);
 			if (address && this.deviceHosts.length < 64) this.deviceHosts.push(address);
 		}
@@ -277,12 +395,20 @@ export class PeerSession {
 		const { session } = this.state.get();
 		this.attempt++;
 		this.screen.takeControl(false);
+		this.tellLast();
 		if (session) hub.send('End', { session, reason: 'user' });
 		this.drop();
 		for (const terminal of this.terminals.get()) terminal.drop();
 		this.terminals.set([]);
 		this.greeted = false;
-		this.state.set({ ...IDLE, phase: 'ended', endedBy: 'user' });
+		this.state.set({ ...IDLE, phase: 'ended', endedBy: 'user', told: session });
+	}
+
+	/** The figures of the route as they are at the end. */
+	private tellLast(): void {
+		const { session } = this.state.get();
+		const route = this.watch?.latest;
+		if (session && route) hub.send('Route', { session, route });
 	}
 
 	forgotten(): void {
@@ -316,7 +442,22 @@ export class PeerSession {
 
 	/** Looks for a better route with new candidates; the session goes on over the present one meanwhile. */
 	tryAgain(): void {
-		if (this.state.get().phase === 'connected') void this.offerRoute().catch(() => {});
+		if (this.state.get().phase !== 'connected') return;
+		this.betterTries = 0;
+		this.set({ retry: 'looking' });
+		clearTimeout(this.retryTimer);
+		this.retryTimer = setTimeout(() => this.set({ retry: 'done' }), RETRY_MS);
+		void this.offerRoute().catch(() => {});
+	}
+
+	/** This computer's network is another one than before. */
+	moved(): void {
+		clearTimeout(this.movedTimer);
+		this.movedTimer = setTimeout(() => {
+			const { phase } = this.state.get();
+			if (phase === 'rerouting') void this.restart();
+			else if (phase === 'connected') void this.offerRoute().catch(() => {});
+		}, MOVED_MS);
 	}
 
 	private wait(code: string): void {
@@ -334,11 +475,26 @@ export class PeerSession {
 
 	private fail(code: string, message = ''): void {
 		const { session } = this.state.get();
-		if (session && (code === 'no-answer' || code === 'no-route' || code === 'lost')) hub.send('End', { session, reason: code });
+		// before it is closed: a closed connection has no statistics
+		if (session && ROUTELESS.has(code)) void this.lastWord(session, code);
+		else if (session && code === 'no-answer') hub.send('End', { session, reason: code });
 		this.drop();
 		this.attempt++;
 		this.set({ phase: 'failed', failure: { code, message }, session: null, stream: null, figures: null, route: null });
-		if (code === 'no-route') forgetIceServers();
+		if (ROUTELESS.has(code)) forgetIceServers();
+	}
+
+	/** Sends the report of what was tried, then the end; the connection is closed when its statistics are there. */
+	private async lastWord(session: string, reason: string): Promise<void> {
+		const { pc, watch } = this;
+		if (!pc || !watch) return hub.send('End', { session, reason });
+		this.pc = null;
+		pc.onconnectionstatechange = pc.ontrack = pc.onicecandidate = pc.onicecandidateerror = null;
+		const late = new Promise<null>((done) => setTimeout(() => done(null), LAST_WORD_MS));
+		const route = await Promise.race([watch.none(t.failure[reason]?.[0] ?? ''), late]);
+		pc.close();
+		if (route) hub.send('Route', { session, route });
+		hub.send('End', { session, reason });
 	}
 
 	private after(ms: number, what: () => void): void {
@@ -351,8 +507,13 @@ export class PeerSession {
 
 	private drop(): void {
 		this.clear();
+		for (const timer of [this.relayTimer, this.betterTimer, this.retryTimer, this.movedTimer]) clearTimeout(timer);
+		this.betterTimer = undefined;
+		this.betterTries = 0;
+		this.holdsRelay = false;
 		this.watch?.stop();
 		this.watch = null;
+		this.log = null;
 		this.screen.drop();
 		for (const terminal of this.terminals.get()) terminal.drop();
 		const { pc } = this;
@@ -363,7 +524,7 @@ export class PeerSession {
 		this.brokenSince = 0;
 		this.restarts = 0;
 		if (pc) {
-			pc.onconnectionstatechange = pc.ontrack = pc.onicecandidate = null;
+			pc.onconnectionstatechange = pc.ontrack = pc.onicecandidate = pc.onicecandidateerror = null;
 			pc.close();
 		}
 	}

@@ -1,9 +1,14 @@
 // A peer connection with its offer made ahead of the click: certificate, offer and, when the pointer is already on a row,
 // also the candidates are there before they are needed.
+import type { Policy } from '../lib/api';
 import { hub } from '../lib/hub';
+import { configuration } from './policy';
+import { RouteLog } from './route-log';
 
 export interface Prepared {
 	pc: RTCPeerConnection;
+	ice: Ice;
+	log: RouteLog;
 	video: RTCRtpTransceiver | null;
 	screen: RTCDataChannel | null;
 	/** resolves when the local description is set and candidates are being gathered */
@@ -14,24 +19,33 @@ export interface Prepared {
 }
 
 const SPARE_MS = 30_000;
-let iceServers: { servers: RTCIceServer[]; expires: number } | null = null;
+const FRESH_MS = 60_000;
+const KEPT_MAX = 64;
 
-/** TURN in WebSocket frames is for clients of our own; a browser refuses the whole list for it. */
-function forBrowsers(servers: RTCIceServer[]): RTCIceServer[] {
-	return servers
-		.map((s) => ({ ...s, urls: [s.urls].flat().filter((url) => !url.endsWith('?transport=wss')) }))
-		.filter((s) => s.urls.length > 0);
+/** Which servers there are for a device, and which of them its policy allows. */
+export interface Ice {
+	servers: RTCIceServer[];
+	policy: Policy;
 }
+const kept = new Map<string, { ice: Promise<Ice>; until: number }>();
 
-export async function loadIceServers(): Promise<RTCIceServer[]> {
-	if (iceServers && iceServers.expires - Date.now() > 60_000) return iceServers.servers;
-	const got = await hub.invoke<{ iceServers: RTCIceServer[]; expires: number }>('IceServers', {});
-	iceServers = { servers: forBrowsers(got.iceServers), expires: got.expires };
-	return iceServers.servers;
+export function iceFor(device: string): Promise<Ice> {
+	const known = kept.get(device);
+	if (known && known.until > Date.now()) return known.ice;
+	const asked = hub.invoke<{ iceServers: RTCIceServer[]; expires: number; policy?: Policy }>('IceServers', { device });
+	const entry = { ice: asked.then((got) => ({ servers: got.iceServers, policy: got.policy ?? {} })), until: Date.now() + FRESH_MS };
+	kept.delete(device);
+	if (kept.size >= KEPT_MAX) kept.delete(kept.keys().next().value!);
+	kept.set(device, entry);
+	asked.then(
+		(got) => (entry.until = Math.min(entry.until, got.expires - FRESH_MS)),
+		() => kept.get(device) === entry && kept.delete(device),
+	);
+	return entry.ice;
 }
 
 export function forgetIceServers(): void {
-	iceServers = null;
+	kept.clear();
 }
 
 /** H.264 first, then VP8; what else the browser knows only makes the offer longer. */
@@ -57,8 +71,10 @@ function playAtOnce(receiver: RTCRtpReceiver & { jitterBufferTarget?: number | n
 	if ('playoutDelayHint' in receiver) receiver.playoutDelayHint = 0;
 }
 
-export function prepare(withScreen: boolean, servers: RTCIceServer[]): Prepared {
-	const pc = new RTCPeerConnection({ iceServers: servers, bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
+export function prepare(withScreen: boolean, ice: Ice): Prepared {
+	const config = configuration(ice.servers, ice.policy);
+	const pc = new RTCPeerConnection(config);
+	const log = new RouteLog(config.iceServers!);
 	let video: RTCRtpTransceiver | null = null;
 	let screen: RTCDataChannel | null = null;
 	if (withScreen) {
@@ -76,22 +92,38 @@ export function prepare(withScreen: boolean, servers: RTCIceServer[]): Prepared 
 	offer.catch(() => {});
 	const prepared: Prepared = {
 		pc,
+		ice,
+		log,
 		video,
 		screen,
 		early: [],
 		onCandidate: null,
 		offer: () =>
 			(set ??= offer.then(async (description) => {
+				log.again();
 				await pc.setLocalDescription(description);
 				return pc.localDescription!.sdp;
 			})),
 	};
-	pc.onicecandidate = ({ candidate }) => (prepared.onCandidate ? prepared.onCandidate(candidate) : prepared.early.push(candidate));
+	pc.onicecandidate = (event) => {
+		const { candidate } = event;
+		// the URL stands in the event (Chromium) or in the candidate (the newer standard)
+		log.local(candidate && { candidate: candidate.candidate, url: (candidate as { url?: string | null }).url ?? (event as { url?: string | null }).url });
+		if (prepared.onCandidate) prepared.onCandidate(candidate);
+		else prepared.early.push(candidate);
+	};
+	pc.onicecandidateerror = ({ url, errorCode, errorText }) => log.error(url, errorCode, errorText);
 	return prepared;
 }
 
 let spare: Prepared | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** What makes a connection fit for another device as well: credentials may differ, what they are for may not. */
+const kind = ({ servers, policy }: Ice): string => {
+	const { iceServers = [], iceTransportPolicy } = configuration(servers, policy);
+	return JSON.stringify([iceServers.map((s) => s.urls), iceTransportPolicy]);
+};
 
 function dropSpare(): void {
 	clearTimeout(timer);
@@ -100,28 +132,29 @@ function dropSpare(): void {
 }
 
 /** The pointer is on a device with a screen: gather candidates now. */
-export async function warmUp(): Promise<void> {
+export async function warmUp(device: string): Promise<void> {
 	if (typeof RTCPeerConnection === 'undefined') return;
-	if (!spare) {
-		let servers: RTCIceServer[];
-		try {
-			servers = await loadIceServers();
-		} catch {
-			return;
-		}
-		spare ??= prepare(true, servers);
+	let ice: Ice;
+	try {
+		ice = await iceFor(device);
+	} catch {
+		return;
 	}
+	if (spare && kind(spare.ice) !== kind(ice)) dropSpare();
+	spare ??= prepare(true, ice);
 	void spare.offer().catch(() => {});
 	clearTimeout(timer);
 	timer = setTimeout(dropSpare, SPARE_MS);
 }
 
-export async function take(withScreen: boolean): Promise<Prepared> {
-	if (withScreen && spare) {
+export async function take(device: string, withScreen: boolean): Promise<Prepared> {
+	const ice = await iceFor(device);
+	if (withScreen && spare && kind(spare.ice) === kind(ice)) {
 		const ready = spare;
 		spare = null;
 		clearTimeout(timer);
+		ready.ice = ice;
 		return ready;
 	}
-	return prepare(withScreen, await loadIceServers());
+	return prepare(withScreen, ice);
 }

@@ -1,9 +1,10 @@
 // Looks at the statistics of a running connection: once a second for the figures of the picture and the round trip. It
-// says when the route is another one than before, so that the hub is told.
-import type { Route } from '../lib/api';
+// says when the route is another one than before, so that the hub is told, and makes the full report of it.
+import type { Candidate, Method, Route } from '../lib/api';
 import { t } from '../text';
 import { milliseconds } from '../text/format';
-import { measure, RoundTrip, type Measured } from './route';
+import { measure, originsOf, pairsTried, RoundTrip, type Measured } from './route';
+import type { RouteLog } from './route-log';
 
 export interface Figures {
 	width: number;
@@ -17,8 +18,10 @@ export interface Figures {
 const EVERY_MS = 1_000;
 const HIDDEN_EVERY_MS = 10_000;
 const REFINED_MS = 6_000;
+type Report = Record<string, unknown>[];
 
 interface Follow {
+	/** @param report the hub is to know: another pair, or better figures of the same */
 	route: (route: Route, report: boolean) => void;
 	figures: (figures: Figures | null) => void;
 }
@@ -28,7 +31,7 @@ export function rttText(rtt: number | null): string {
 	return rtt < 0.05 ? t.route.underOne : milliseconds(rtt);
 }
 
-export function sentence(method: Route['method'], rtt: number | null): string {
+export function sentence(method: Method, rtt: number | null): string {
 	const text = rtt === null ? '' : t.route.andRtt(rttText(rtt));
 	return { local: t.route.sayLocal, punched: t.route.sayPunched, relayed: t.route.sayRelayed }[method](text);
 }
@@ -42,10 +45,13 @@ export class RouteWatch {
 	private setup = 0;
 	private running = false;
 	private before: { at: number; frames: number; bytes: number } | null = null;
+	/** the last one that was made, for the moment in which there is no time to make another */
+	latest: Route | null = null;
 
 	constructor(
 		private readonly pc: RTCPeerConnection,
 		private readonly begun: number,
+		private readonly log: RouteLog,
 		private readonly deviceHosts: () => readonly string[],
 		private readonly follow: Follow,
 	) {}
@@ -70,6 +76,34 @@ export class RouteWatch {
 		this.soon();
 	}
 
+	/** The report of a session for which no route was found, or whose last one broke. */
+	async none(reason: string): Promise<Route> {
+		let report: Report = [];
+		try {
+			report = await this.stats();
+		} catch {
+			// the connection is gone, and its statistics with it: what was noted is still told
+		}
+		const tried = pairsTried(report);
+		return {
+			method: 'none', transport: 'udp', rtt_ms: null, setup_ms: null, reason, pair: null, tried,
+			...this.more(report, tried, null),
+		};
+	}
+
+	private async stats(): Promise<Report> {
+		return [...(await this.pc.getStats()).values()] as Report;
+	}
+
+	private more(report: Report, tried: Route['tried'], pair: { local: Candidate; remote: Candidate } | null) {
+		return {
+			candidates: this.log.candidates(tried, pair, originsOf(report)),
+			servers: this.log.servers(),
+			nat: this.log.nat(),
+			ignored: this.log.ignored,
+		};
+	}
+
 	private soon = (): void => {
 		if (!this.running) return;
 		clearTimeout(this.timer);
@@ -77,17 +111,22 @@ export class RouteWatch {
 	};
 
 	private async look(): Promise<void> {
-		const report = [...(await this.pc.getStats()).values()] as Record<string, unknown>[];
+		let report: Report = [];
+		try {
+			report = await this.stats();
+		} catch {
+			// closed meanwhile
+		}
 		if (!this.running) return;
 		const now = performance.now();
 		this.picture(report, now);
 		const measured = measure(report, this.deviceHosts());
-		if (measured) this.route(measured, now);
+		if (measured) this.route(measured, report, now);
 		clearTimeout(this.timer);
-		this.timer = setTimeout(() => void this.look(), document.visibilityState === 'hidden' ? HIDDEN_EVERY_MS : EVERY_MS);
+		if (this.running) this.timer = setTimeout(() => void this.look(), document.visibilityState === 'hidden' ? HIDDEN_EVERY_MS : EVERY_MS);
 	}
 
-	private route(measured: Measured, now: number): void {
+	private route(measured: Measured, stats: Report, now: number): void {
 		const changed = measured.pairId !== this.pair;
 		if (changed) this.trip.reset();
 		this.pair = measured.pairId;
@@ -97,21 +136,21 @@ export class RouteWatch {
 		else if (better) this.refined = true;
 		const report = changed || better;
 		if (report) this.reported = now;
-		this.follow.route(
-			{
-				method: measured.method,
-				transport: measured.transport,
-				rtt_ms: rtt === null ? null : Math.round(rtt * 100) / 100,
-				setup_ms: this.setup,
-				reason: sentence(measured.method, rtt),
-				pair: { local: measured.local, remote: measured.remote },
-				tried: measured.tried,
-			},
-			report,
-		);
+		const pair = { local: measured.local, remote: measured.remote };
+		this.latest = {
+			method: measured.method,
+			transport: measured.transport,
+			rtt_ms: rtt === null ? null : Math.round(rtt * 100) / 100,
+			setup_ms: this.setup,
+			reason: sentence(measured.method, rtt),
+			pair,
+			tried: measured.tried,
+			...this.more(stats, measured.tried, pair),
+		};
+		this.follow.route(this.latest, report);
 	}
 
-	private picture(report: Record<string, unknown>[], now: number): void {
+	private picture(report: Report, now: number): void {
 		const video = report.find((s) => s.type === 'inbound-rtp' && s.kind === 'video');
 		if (!video) return;
 		const frames = Number(video.framesDecoded ?? 0);

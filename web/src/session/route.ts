@@ -3,12 +3,10 @@
 // local    both addresses are untranslated and private, unique-local, link-local, loopback, or in one public network
 // punched  any other direct pair: across the internet, straight through both routers
 // relayed  one end of the pair is a relayed candidate
-import type { Candidate, Route, Tried } from '../lib/api';
-
-type Method = Route['method'];
+import type { Candidate, Method, Route, Tried } from '../lib/api';
 
 /** the most telling ones; a computer with many networks makes hundreds of pairs */
-const TRIED_MAX = 24;
+const TRIED_MAX = 64;
 type Stats = Record<string, unknown> & { id: string; type: string };
 
 /** An address that the browser hides (`.local` name or none at all) is empty here. */
@@ -111,13 +109,43 @@ export interface Measured {
 
 const milliseconds = (seconds: unknown): number | null => (typeof seconds === 'number' && seconds >= 0 ? seconds * 1000 : null);
 
-/** null while no pair is in use. */
-export function measure(report: Iterable<unknown>, deviceHosts: readonly string[]): Measured | null {
+function byId(report: Iterable<unknown>): Map<string, Stats> {
 	const all = new Map<string, Stats>();
 	for (const item of report) {
 		const stats = item as Stats;
 		all.set(stats.id, stats);
 	}
+	return all;
+}
+
+/** Every pair that was formed, the most telling first. */
+export function pairsTried(report: Iterable<unknown>): Tried[] {
+	const all = byId(report);
+	return triedOf([...all.values()].filter((s) => s.type === 'candidate-pair'), all);
+}
+
+function triedOf(pairs: Stats[], all: Map<string, Stats>): Tried[] {
+	return pairs
+		.map((p) => oneTried(p, all))
+		.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent)
+		.slice(0, TRIED_MAX);
+}
+
+/** Of the browser's own candidates: the URL of the server that each came from. */
+export function originsOf(report: Iterable<unknown>): Map<string, string> {
+	const origins = new Map<string, string>();
+	for (const item of report) {
+		const stats = item as Stats;
+		if (stats.type !== 'local-candidate' || typeof stats.url !== 'string') continue;
+		const { type, protocol, address, port } = candidate(stats);
+		origins.set(`${type} ${protocol} ${address} ${port}`, stats.url);
+	}
+	return origins;
+}
+
+/** null while no pair is in use. */
+export function measure(report: Iterable<unknown>, deviceHosts: readonly string[]): Measured | null {
+	const all = byId(report);
 	const pairs = [...all.values()].filter((s) => s.type === 'candidate-pair');
 	const transport = [...all.values()].find((s) => s.type === 'transport' && s.selectedCandidatePairId);
 	const selected =
@@ -140,14 +168,11 @@ export function measure(report: Iterable<unknown>, deviceHosts: readonly string[
 		rtt: milliseconds(selected.currentRoundTripTime),
 		rttSum: milliseconds(selected.totalRoundTripTime) ?? 0,
 		rttCount: Number(selected.responsesReceived ?? 0),
-		tried: pairs
-			.map((p) => triedOf(p, all))
-			.sort((a, b) => Number(b.state === 'succeeded') - Number(a.state === 'succeeded') || b.answered - a.answered || b.sent - a.sent)
-			.slice(0, TRIED_MAX),
+		tried: triedOf(pairs, all),
 	};
 }
 
-function triedOf(pair: Stats, all: Map<string, Stats>): Tried {
+function oneTried(pair: Stats, all: Map<string, Stats>): Tried {
 	const answered = Number(pair.responsesReceived ?? 0);
 	return {
 		local: candidate(all.get(String(pair.localCandidateId))),
@@ -155,6 +180,7 @@ function triedOf(pair: Stats, all: Map<string, Stats>): Tried {
 		state: STATES[String(pair.state)] ?? 'waiting',
 		sent: Math.max(Number(pair.requestsSent ?? 0), answered), // Firefox does not say how many it sent
 		answered,
+		received: Number(pair.requestsReceived ?? 0),
 		rtt_ms: milliseconds(pair.currentRoundTripTime),
 		error: null,
 	};

@@ -7,7 +7,7 @@ import { preloadDevicePage, whenIdle } from '../lib/pages';
 import { onGo, pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
-import { loadIceServers, warmUp } from './prepare';
+import { warmUp } from './prepare';
 import { deviceKey } from './signature';
 
 const AHEAD_MS = 500;
@@ -52,7 +52,7 @@ export function endAll(): void {
 export function warm(device: Device): void {
 	preloadDevicePage();
 	deviceKey(device.key).catch(() => {});
-	if (device.online && device.modules.includes('screen') && !sessionOf(device.id)) void warmUp();
+	if (device.online && device.modules.includes('screen') && !sessionOf(device.id)) void warmUp(device.id);
 }
 
 /** The list is shown: one of its devices will be asked for, and a quick click comes before pointing has helped. */
@@ -71,8 +71,11 @@ hub.on('answer', (event) => find(event.session, (session) => void session.answer
 hub.on('trickle', (event) => find(event.session, (session) => session.trickle(event)));
 hub.on('refused', (event) => find(event.session, (session) => session.refused(event.code, event.message)));
 hub.on('ended', (event) => find(event.session, (session) => session.ended(event.by, event.reason)));
+hub.on('verdict', ({ session, verdict }) => {
+	// also of one that just failed: then it says why
+	for (const one of sessions.get()) if (one.state.get().told === session) one.judged(verdict);
+});
 hub.live(() => {
-	void loadIceServers().catch(() => {});
 	for (const session of sessions.get()) void session.resume();
 });
 onDevice((device, before) => {
@@ -88,7 +91,14 @@ onSignOut(endAll);
 account.subscribe(() => {
 	if (account.get().state === 'out' && sessions.get().length > 0) endAll();
 });
-if (typeof window !== 'undefined')
+if (typeof window !== 'undefined') {
 	window.addEventListener('pagehide', () => {
 		for (const session of sessions.get()) session.end();
 	});
+	// this computer has another network than before: what was found in the old one may be gone, or not the best any more
+	const moved = () => {
+		for (const session of sessions.get()) session.moved();
+	};
+	window.addEventListener('online', moved);
+	(navigator as { connection?: EventTarget }).connection?.addEventListener?.('change', moved);
+}

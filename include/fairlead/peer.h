@@ -50,12 +50,17 @@ struct fl_ice_server {
 
 enum fl_video_codec { FL_VIDEO_H264, FL_VIDEO_VP8 };
 
-/* The way out that relays over a stream may also be reached by: an HTTP proxy's CONNECT
- * (RFC 9110 §9.3.6), tried beside the direct way. Authentication is what the proxy asks for:
- * Basic, Digest, NTLM or Negotiate. */
+/*
+ * The way out that relays over a stream may also be reached by: an HTTP proxy's CONNECT
+ * (RFC 9110 §9.3.6), tried beside the direct way, which has a small head start. Authentication is
+ * what the proxy asks for: Basic, Digest, NTLM or Negotiate. A password that the proxy refused is
+ * not shown again while a peer with it lives. Needs libcurl at run time.
+ */
 struct fl_proxy {
 	const char *url;	     /* "http://host:port", "https://…", "socks5h://…" */
 	const char *user, *password; /* NULL: none. Negotiate takes the ticket of the environment */
+	const char *ca_file; /* PEM: who may have signed an https:// proxy's certificate; or NULL */
+	const char *except;  /* relays that it is not for: "example.org,10.0.0.0/8"; or NULL */
 };
 
 enum fl_relay_use { FL_RELAY_ALLOWED, FL_RELAY_LAST_RESORT, FL_RELAY_FORBIDDEN };
@@ -302,6 +307,7 @@ struct fl_route {
 	/* how we reach our relay, when it carries the session: "udp", "tcp", "tls", "wss"; else ""
 	 */
 	char relay_transport[8];
+	bool relay_proxy;    /* by way of the proxy */
 	struct fl_pair pair; /* the selected one */
 	struct fl_pair tried[FL_ROUTE_PAIRS_MAX];
 	size_t n_tried;

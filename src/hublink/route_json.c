@@ -88,9 +88,10 @@ json_t *route_json(const struct fl_route *r)
 	for (size_t i = 0; i < r->n_ignored; i++)
 		json_object_set_new(ignored, r->ignored[i].word,
 				    json_integer((json_int_t)r->ignored[i].count));
-	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:{s:s, s:s}, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:{s:s, s:s}, s:o}",
 			 "method", fl_route_method_name(r->method), "transport", route_transport(r),
-			 "rtt_ms", none ? json_null() : ms(r->rtt_us), "setup_ms",
+			 "via", r->relay_proxy ? "proxy" : "direct", "rtt_ms",
+			 none ? json_null() : ms(r->rtt_us), "setup_ms",
 			 none ? json_null() : ms(r->setup_us), "reason", r->reason, "pair",
 			 pair_json(r), "tried", tried, "candidates", candidates, "servers", servers,
 			 "nat", "mapping", fl_nat_mapping_name(r->mapping), "filtering",

@@ -269,11 +269,27 @@ static void test_bad_input(void **state)
 	teardown(&t);
 }
 
+static void test_bad_proxy(void **state)
+{
+	struct fl_identity *identity;
+	struct fl_proxy proxy = { .url = "gopher://p:70" };
+	struct fl_peer_config config = { .proxy = &proxy };
+	struct fl_peer *peer;
+
+	assert_int_equal(fl_identity_create(&identity), 0);
+	config.identity = identity;
+	assert_int_equal(fl_peer_create(&config, &peer), -EINVAL);
+	proxy.url = "http://127.0.0.1:9";
+	assert_int_equal(fl_peer_create(&config, &peer), 0);
+	fl_peer_destroy(peer);
+	fl_identity_destroy(identity);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_session), TEST(test_back_pressure), TEST(test_second_offer),
-		TEST(test_restart), TEST(test_bad_input),
+		TEST(test_bad_proxy),	 TEST(test_session), TEST(test_back_pressure),
+		TEST(test_second_offer), TEST(test_restart), TEST(test_bad_input),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

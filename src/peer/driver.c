@@ -196,6 +196,19 @@ static void on_ifaces(void *arg)
 	driver_flush(p);
 }
 
+static int take_proxy(struct fl_peer *p, const struct fl_proxy *from)
+{
+	struct proxy_config config = { .url = from->url,
+				       .user = from->user,
+				       .password = from->password,
+				       .ca_file = from->ca_file,
+				       .except = from->except };
+	char why[256];
+	int err = proxy_create(&config, &p->proxy, why);
+
+	return err == FL_EMALFORMED ? -EINVAL : err;
+}
+
 int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 {
 	struct peer_config core = {
@@ -214,6 +227,10 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 	p->port_max = config->port_max;
 	loop_timer_init(p->loop, &p->timer, on_timer, p);
 	err = peer_create(&core, rng_system(), &p->core);
+	if (err < 0)
+		return err;
+	if (config->proxy)
+		err = take_proxy(p, config->proxy);
 	if (err < 0)
 		return err;
 	driver_names_init(p);
@@ -237,4 +254,5 @@ void driver_finish(struct fl_peer *p)
 	loop_timer_stop(&p->timer);
 	peer_destroy(p->core);
 	loop_destroy(p->loop);
+	proxy_unref(p->proxy);
 }

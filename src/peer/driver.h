@@ -11,6 +11,7 @@
 
 #include "io/ifaces.h"
 #include "io/loop.h"
+#include "io/proxy.h"
 #include "io/resolve.h"
 #include "io/stream.h"
 #include "io/udp.h"
@@ -22,7 +23,7 @@
 
 #define DRIVER_SOCKETS_MAX 32
 #define DRIVER_LOOKUPS_MAX 32
-#define DRIVER_RELAYS_MAX 8 /* servers times transports */
+#define DRIVER_RELAYS_MAX 16 /* servers times transports, direct and through the proxy */
 #define DRIVER_CREDENTIAL_MAX 255
 #define DRIVER_TCP_MAX 6	/* addresses with TCP candidates */
 #define DRIVER_TCP_CONNS_MAX 32 /* connections, strangers' included */
@@ -66,6 +67,9 @@ struct driver_relay {
 	struct loop_timer timer;
 	struct addr relayed[2];
 	bool gathering;
+	/* the same server by the same transport through the proxy; the one after it in relays */
+	bool has_twin, by_proxy;
+	struct loop_timer head_start;	/* of the direct one over its twin */
 	char name[PEER_ORIGIN_MAX + 1]; /* its URL, for the report */
 	struct driver_server *server;	/* NULL: no room in the report */
 };
@@ -98,6 +102,7 @@ struct fl_peer {
 	struct driver_tcp_conn tcp_conns[DRIVER_TCP_CONNS_MAX];
 	struct driver_lookup lookups[DRIVER_LOOKUPS_MAX];
 	unsigned n_gathering; /* look-ups and allocations that may still bring candidates */
+	struct proxy *proxy;  /* NULL: none */
 	struct driver_relay relays[DRIVER_RELAYS_MAX];
 	size_t n_relays;
 	struct driver_server servers[FL_ROUTE_SERVERS_MAX];

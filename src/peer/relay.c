@@ -1,7 +1,9 @@
 /*
  * Relayed candidates: an allocation at each TURN server that the configuration names, over each
- * transport it names, asked for at once and side by side. The core sees a relayed address like any
- * other local one; what it sends from there goes through the allocation here.
+ * transport it names, asked for at once and side by side; those over a stream through the proxy,
+ * too, when there is one, but a moment later and only while the direct way is not there. The core
+ * sees a relayed address like any other local one; what it sends from there goes through the
+ * allocation here.
  *
  * Allocations that are not in use end when another route has carried the session for a while. They
  * are asked for again when that route falls silent.
@@ -15,9 +17,12 @@
 #include "peer/driver.h"
 
 #define KEEP_US (15 * USEC_PER_SEC) /* after another route took over */
+#define HEAD_START_US (200 * USEC_PER_MSEC)
+#define BY_PROXY 10 /* below the same transport without it */
 
 static void pump(struct driver_relay *r);
 static void try_next(struct driver_relay *r);
+static void stop(struct driver_relay *r);
 
 /* Below the addresses of this machine, and the faster transport first. */
 static uint8_t preference(enum turn_transport t)
@@ -40,6 +45,11 @@ static uint8_t preference(enum turn_transport t)
 static bool uses(const struct driver_relay *r, const struct addr *local)
 {
 	return addr_equal(local, &r->relayed[0]) || addr_equal(local, &r->relayed[1]);
+}
+
+static bool in_use(const struct driver_relay *r)
+{
+	return r->link || r->resolve || loop_timer_running(&r->head_start);
 }
 
 static void gathered(struct driver_relay *r)
@@ -71,6 +81,27 @@ static void end_link(struct driver_relay *r)
 	r->link = NULL;
 }
 
+/* The direct way is there: the same through the proxy need not be, unless it carries data. */
+static void drop_twin(struct driver_relay *r)
+{
+	struct driver_relay *twin = r + 1;
+	struct ice_path path;
+
+	peer_path(r->peer->core, &path);
+	if (!in_use(twin) || (path.local_type == ICE_RELAY && uses(twin, &path.local)))
+		return;
+	stop(twin);
+	driver_server_failed(twin->server, FL_SERVER_UNUSED, 0, "the direct way is there");
+	gathered(twin);
+}
+
+/* The direct way is not to be had: its twin need not wait. */
+static void hurry_twin(struct driver_relay *r)
+{
+	if (r->has_twin && loop_timer_running(&r[1].head_start))
+		(void)loop_timer_after(&r[1].head_start, 0);
+}
+
 static void allocated(struct driver_relay *r, const struct turn_client_event *e)
 {
 	for (size_t i = 0; i < ARRAY_LEN(r->relayed); i++) {
@@ -79,6 +110,8 @@ static void allocated(struct driver_relay *r, const struct turn_client_event *e)
 						     .related = e->mapped,
 						     .preference = preference(r->url.transport) } };
 
+		if (r->by_proxy)
+			local.ice.preference -= BY_PROXY;
 		text_copy(local.origin, sizeof(local.origin), r->name);
 		if (e->relayed[i].family == ADDR_NONE)
 			continue;
@@ -87,6 +120,8 @@ static void allocated(struct driver_relay *r, const struct turn_client_event *e)
 	}
 	driver_server_answered(r->server, &e->mapped);
 	gathered(r);
+	if (r->has_twin)
+		drop_twin(r);
 }
 
 static void note_failure(struct driver_relay *r, const struct turn_client_failure *f)
@@ -196,11 +231,25 @@ static void on_message(void *arg, struct span message)
 	driver_flush_later(r->peer);
 }
 
+/* The first sentence: the report has no room for the remedy. */
+static void note_proxy(struct driver_relay *r)
+{
+	const char *text = relay_link_error_text(r->link), *end = strstr(text, ". ");
+	char first[200];
+
+	(void)text_copy_span(first, sizeof(first),
+			     span_of(text, end ? (size_t)(end - text) : strlen(text)));
+	driver_server_failed(r->server, FL_SERVER_FAILED, 0, first);
+}
+
 static void on_close(void *arg, int err)
 {
 	struct driver_relay *r = arg;
 
-	driver_server_broken(r->server, err);
+	if (err == FL_EPROXY)
+		note_proxy(r);
+	else
+		driver_server_broken(r->server, err);
 	try_next(r);
 	driver_flush(r->peer);
 }
@@ -216,13 +265,17 @@ static void try_next(struct driver_relay *r)
 {
 	end_link(r);
 	while (r->next < r->n_addrs) {
-		int err = relay_link_create(r->peer->loop, &r->url, &r->addrs[r->next++],
-					    &link_handler, r, &r->link);
+		const struct relay_link_to to = { r->addrs[r->next++],
+						  r->by_proxy ? r->peer->proxy : NULL };
+		int err = relay_link_create(r->peer->loop, &r->url, &to, &link_handler, r,
+					    &r->link);
+
 		if (err == 0)
 			return;
 		driver_server_broken(r->server, err);
 	}
 	gathered(r);
+	hurry_twin(r);
 }
 
 static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
@@ -240,11 +293,25 @@ static void on_resolved(void *arg, int err, const char *why, const struct addr *
 	driver_flush(r->peer);
 }
 
+/* The proxy finds the server by its name. */
+static void on_head_start(void *arg)
+{
+	struct driver_relay *r = arg;
+
+	driver_server_asking(r->server);
+	r->addrs[0] = (struct addr){ 0 };
+	r->n_addrs = 1;
+	try_next(r);
+	driver_flush(r->peer);
+}
+
 static void start(struct driver_relay *r)
 {
 	r->gathering = true;
 	r->peer->n_gathering++;
 	r->next = r->n_addrs = 0;
+	if (r->by_proxy && loop_timer_after(&r->head_start, HEAD_START_US) == 0)
+		return;
 	driver_server_asking(r->server);
 	if (resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r, &r->resolve) <
 	    0) {
@@ -257,6 +324,7 @@ static void stop(struct driver_relay *r)
 {
 	resolve_cancel(r->resolve);
 	r->resolve = NULL;
+	loop_timer_stop(&r->head_start);
 	if (r->client) { /* gives the allocation back; nobody waits for the answer */
 		turn_client_close(r->client, usec_monotonic());
 		send_outputs(r);
@@ -264,11 +332,6 @@ static void stop(struct driver_relay *r)
 	}
 	r->next = r->n_addrs = 0;
 	end_link(r);
-}
-
-static bool in_use(const struct driver_relay *r)
-{
-	return r->link || r->resolve;
 }
 
 /* Another route has carried the session for a while: what it does not use can go. */
@@ -380,17 +443,44 @@ void driver_relays_describe(const struct fl_peer *p, struct fl_route *route)
 		return;
 	text_copy(route->relay_transport, sizeof(route->relay_transport),
 		  turn_transport_name(r->url.transport));
+	route->relay_proxy = r->by_proxy;
+}
+
+static void add(struct fl_peer *p, const struct ice_url *url, const struct fl_ice_server *server,
+		bool by_proxy)
+{
+	struct driver_relay *r = &p->relays[p->n_relays];
+
+	*r = (struct driver_relay){ .peer = p, .url = *url, .by_proxy = by_proxy };
+	text_copy(r->name, sizeof(r->name), server->url);
+	r->server = driver_server_add(p, server->url, turn_transport_name(url->transport),
+				      by_proxy);
+	text_copy(r->username, sizeof(r->username), server->username);
+	text_copy(r->password, sizeof(r->password), server->credential);
+	loop_timer_init(p->loop, &r->timer, on_timer, r);
+	loop_timer_init(p->loop, &r->head_start, on_head_start, r);
+	if (p->n_relays++ == 0)
+		loop_timer_init(p->loop, &p->relays_timer, on_release, p);
+	start(r);
+}
+
+/* Of use only where the transport is a stream, and the proxy knows the way. */
+static bool wants_twin(const struct fl_peer *p, const struct ice_url *url)
+{
+	return p->proxy && turn_transport_is_stream(url->transport) &&
+	       p->n_relays + 1 < DRIVER_RELAYS_MAX && proxy_is_for(p->proxy, url->host);
 }
 
 int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
 		      const struct fl_ice_server *server)
 {
 	struct driver_relay *r = &p->relays[p->n_relays];
+	bool twin;
 
 	if (p->n_relays == DRIVER_RELAYS_MAX) {
 		driver_server_failed(driver_server_add(p, server->url,
 						       turn_transport_name(url->transport), false),
-				     FL_SERVER_UNUSED, 0, "over the limit of 8 relays");
+				     FL_SERVER_UNUSED, 0, "over the limit of 16 relays");
 		return FL_EQUOTA;
 	}
 	if (url->transport == TURN_DTLS) {
@@ -402,15 +492,11 @@ int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
 	    strlen(server->username) > DRIVER_CREDENTIAL_MAX ||
 	    strlen(server->credential) > DRIVER_CREDENTIAL_MAX)
 		return -EINVAL;
-	*r = (struct driver_relay){ .peer = p, .url = *url };
-	text_copy(r->name, sizeof(r->name), server->url);
-	r->server = driver_server_add(p, server->url, turn_transport_name(url->transport), false);
-	text_copy(r->username, sizeof(r->username), server->username);
-	text_copy(r->password, sizeof(r->password), server->credential);
-	loop_timer_init(p->loop, &r->timer, on_timer, r);
-	if (p->n_relays++ == 0)
-		loop_timer_init(p->loop, &p->relays_timer, on_release, p);
-	start(r);
+	twin = wants_twin(p, url);
+	add(p, url, server, false);
+	if (twin)
+		add(p, url, server, true);
+	r->has_twin = twin;
 	return 0;
 }
 

@@ -8,12 +8,14 @@
 #include "base/err.h"
 #include "base/wire.h"
 #include "io/stream.h"
+#include "io/tunnel.h"
 #include "io/udp.h"
 #include "proto/http/http.h"
 #include "proto/turn/turn_stream.h"
 #include "proto/ws/ws.h"
 
 #define OPEN_TIMEOUT_US (8 * USEC_PER_SEC)
+#define PROXY_TIMEOUT_US (6 * USEC_PER_SEC) /* of that, the way through the proxy */
 #define QUEUE_MAX (512 * 1024)
 #define MESSAGE_MAX 2048 /* of what we send ourselves */
 
@@ -21,6 +23,7 @@ struct relay_link {
 	struct loop *loop;
 	struct ice_url url;
 	struct addr server;
+	struct proxy *proxy;
 	const struct relay_link_handler *handler;
 	void *arg;
 	struct udp *udp;
@@ -253,27 +256,34 @@ static int open_stream(struct relay_link *l)
 		err = tls_client_create(NULL, TLS_VERIFY_NONE, wss ? http_alpn : turn_alpn, &l->tls,
 					why);
 	config.tls = l->tls;
-	if (err == 0)
+	if (err == 0 && l->proxy) {
+		config.open_timeout_us = PROXY_TIMEOUT_US;
+		err = tunnel_connect(l->loop, l->proxy, l->url.host, l->url.port, &config,
+				     &stream_handler, l, &l->stream);
+	} else if (err == 0) {
 		err = stream_connect(l->loop, &l->server, &config, &stream_handler, l, &l->stream);
+	}
 	return err;
 }
 
 /* ---- both ---- */
 
-int relay_link_create(struct loop *loop, const struct ice_url *url, const struct addr *server,
+int relay_link_create(struct loop *loop, const struct ice_url *url, const struct relay_link_to *to,
 		      const struct relay_link_handler *handler, void *arg, struct relay_link **out)
 {
 	struct relay_link *l;
 	int err;
 
-	if (url->transport == TURN_DTLS)
-		return FL_EUNSUPPORTED; /* what TLS would add is there, end to end */
+	/* what DTLS would add is there, end to end; datagrams go through no proxy */
+	if (url->transport == TURN_DTLS || (to->proxy && url->transport == TURN_UDP))
+		return FL_EUNSUPPORTED;
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
 	*l = (struct relay_link){
-		.loop = loop, .url = *url, .server = *server, .handler = handler, .arg = arg
+		.loop = loop, .url = *url, .server = to->server, .handler = handler, .arg = arg
 	};
+	l->proxy = to->proxy ? proxy_ref(to->proxy) : NULL;
 	l->cut = BUF_INIT(TURN_STREAM_MESSAGE_MAX);
 	loop_timer_init(loop, &l->limit, on_limit, l);
 	err = loop_timer_after(&l->limit, OPEN_TIMEOUT_US);
@@ -306,7 +316,15 @@ void relay_link_destroy(struct relay_link *l)
 	udp_destroy(l->udp);
 	stream_destroy(l->stream);
 	tls_context_unref(l->tls);
+	proxy_unref(l->proxy);
 	loop_defer(l->loop, &l->release, release, l);
+}
+
+const char *relay_link_error_text(const struct relay_link *l)
+{
+	const char *text = l->stream ? stream_error_text(l->stream) : NULL;
+
+	return text ? text : "";
 }
 
 static void send_frame(struct relay_link *l, const struct span *parts, size_t n)

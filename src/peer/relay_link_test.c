@@ -10,7 +10,7 @@
 
 struct server {
 	int fd;
-	struct addr at;
+	struct relay_link_to to;
 };
 
 static void server_open(struct server *s)
@@ -24,8 +24,8 @@ static void server_open(struct server *s)
 	assert_int_equal(bind(s->fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
 	assert_int_equal(getsockname(s->fd, (struct sockaddr *)&sin, &len), 0);
 	setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	s->at = (struct addr){ .family = ADDR_V4, .ip = { 127, 0, 0, 1 } };
-	s->at.port = ntohs(sin.sin_port);
+	s->to.server = (struct addr){ .family = ADDR_V4, .ip = { 127, 0, 0, 1 } };
+	s->to.server.port = ntohs(sin.sin_port);
 }
 
 static void on_open(void *arg)
@@ -45,7 +45,7 @@ static void test_udp_padding(void **state)
 	struct relay_link_handler handler = { .on_open = on_open, .on_message = on_message };
 	struct ice_url url = { .turn = true, .transport = TURN_UDP };
 	struct relay_link *link;
-	struct server server;
+	struct server server = { 0 };
 	struct loop *loop;
 	uint8_t got[64];
 	bool open = false;
@@ -53,7 +53,7 @@ static void test_udp_padding(void **state)
 	(void)state;
 	server_open(&server);
 	assert_int_equal(loop_create(&loop), 0);
-	assert_int_equal(relay_link_create(loop, &url, &server.at, &handler, &open, &link), 0);
+	assert_int_equal(relay_link_create(loop, &url, &server.to, &handler, &open, &link), 0);
 	while (!open)
 		assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
 	relay_link_send(link, span_str("head"), span_str("hello"), 3);

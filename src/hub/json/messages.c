@@ -182,6 +182,7 @@ static const struct schema nat[] = {
 static const struct schema route[] = {
 	{ .name = "method", .kind = SCHEMA_ONE_OF, .words = methods },
 	{ .name = "transport", .kind = SCHEMA_ONE_OF, .words = transports },
+	{ WORD("via", ways), .optional = true },
 	{ MILLISECONDS("rtt_ms"), .nullable = true },
 	{ MILLISECONDS("setup_ms"), .nullable = true, .optional = true },
 	{ TEXT("reason", 0, 1024) },

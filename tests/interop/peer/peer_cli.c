@@ -3,7 +3,7 @@
  * other implementations. What comes in on any channel goes back on it.
  *
  * In:  {"do":"new"} a fresh peer (the old one is destroyed); "loopback": use loopback addresses;
- *      "iceServers": [{"url","username","credential"}]
+ *      "iceServers": [{"url","username","credential"}], "proxy": "http://host:port"
  *      {"do":"offer"} {"do":"answer","sdp"} {"do":"accept","sdp"} {"do":"candidate","candidate"}
  *      {"do":"restart"} {"do":"close"} {"do":"open","label"} {"do":"send","channel","text"}
  *      {"do":"route"}
@@ -82,9 +82,9 @@ static void say_route(void)
 	static struct fl_route r;
 
 	fl_peer_route(peer, &r);
-	say(json_pack("{s:s,s:s,s:b,s:s,s:s,s:s,s:s,s:s,s:i}", "event", "route-report", "relay",
-		      r.relay_transport, "tcp", (int)r.pair.tcp, "method",
-		      fl_route_method_name(r.method), "reason", r.reason, "local",
+	say(json_pack("{s:s,s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:i}", "event", "route-report", "relay",
+		      r.relay_transport, "proxy", (int)r.relay_proxy, "tcp", (int)r.pair.tcp,
+		      "method", fl_route_method_name(r.method), "reason", r.reason, "local",
 		      r.pair.local.address, "remote", r.pair.remote.address, "remoteType",
 		      fl_candidate_type_name(r.pair.remote.type), "tried", (int)r.n_tried));
 }
@@ -106,6 +106,7 @@ static int fresh(json_t *o)
 {
 	struct fl_ice_server servers[SERVERS_MAX];
 	static const enum fl_video_codec codecs[] = { FL_VIDEO_H264, FL_VIDEO_VP8 };
+	struct fl_proxy proxy = { 0 };
 	struct fl_peer_config config = { .identity = identity,
 					 .loopback = json_is_true(json_object_get(o, "loopback")),
 					 .video_codecs = codecs,
@@ -113,6 +114,10 @@ static int fresh(json_t *o)
 
 	config.n_ice_servers = take_servers(json_object_get(o, "iceServers"), servers);
 	config.ice_servers = servers;
+	if (json_is_string(json_object_get(o, "proxy"))) {
+		proxy.url = json_string_value(json_object_get(o, "proxy"));
+		config.proxy = &proxy;
+	}
 	fl_peer_destroy(peer);
 	peer = NULL;
 	began = usec_monotonic();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "io/dscp.h"
 #include "io/stream.h"
 
 #define BACKLOG 1024
@@ -80,6 +81,8 @@ static int bind_socket(struct listener *l, const struct listener_config *c)
 	if (c->at.family == ADDR_V6)
 		setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (c->dscp)
+		(void)dscp_set(l->fd, c->dscp);
 	if (c->reuse_port && setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0)
 		return -errno;
 	return bind(l->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "io/dscp.h"
 
 #define DEFAULT_READ_MAX (256 * 1024)
 #define DEFAULT_WRITE_MAX (1024 * 1024)
@@ -27,6 +28,7 @@ struct stream {
 	struct loop_watch watch;
 	struct loop_timer timeout;
 	usec_t open_timeout_us;
+	unsigned dscp;
 	struct loop_deferred later, release;
 	bool later_pending; /* on_later() runs after the turn */
 	bool dead; /* destroyed; the memory goes after the turn, so that callers may still look */
@@ -430,6 +432,7 @@ static struct stream *create(struct loop *loop, const struct stream_config *c,
 		return NULL;
 	s->loop = loop;
 	s->fd = -1;
+	s->dscp = c->dscp;
 	s->open_timeout_us = c->open_timeout_us ? c->open_timeout_us : DEFAULT_OPEN_TIMEOUT;
 	s->handler = *handler;
 	s->arg = arg;
@@ -448,10 +451,12 @@ static struct stream *create(struct loop *loop, const struct stream_config *c,
 	return s;
 }
 
-static void set_no_delay(int fd)
+static void set_options(const struct stream *s, int fd)
 {
-	/* fails on a socketpair, which has no delay to begin with */
+	/* both fail on a socketpair, which has no delay to begin with, and no network */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	if (s->dscp)
+		(void)dscp_set(fd, s->dscp);
 }
 
 static int bind_shared(int fd, const struct addr *at)
@@ -487,7 +492,7 @@ int stream_connect(struct loop *loop, const struct addr *to, const struct stream
 	if (err == 0 && config->bind)
 		err = bind_shared(s->fd, config->bind);
 	if (err == 0) {
-		set_no_delay(s->fd);
+		set_options(s, s->fd);
 		if (connect(s->fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS)
 			err = -errno;
 	}
@@ -514,7 +519,7 @@ int stream_adopt(struct loop *loop, int fd, const struct stream_config *config,
 	s->fd = fd;
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK); /* an inherited socketpair blocks */
 	s->state = CONNECTING; /* the first turn finds it writable and goes on from there */
-	set_no_delay(fd);
+	set_options(s, fd);
 	err = loop_watch_start(loop, &s->watch, fd, EPOLLOUT, on_events, s);
 	if (err < 0) {
 		stream_destroy(s);
@@ -547,6 +552,7 @@ void stream_carrier_open(struct stream *s, int fd, bool bare)
 
 	s->fd = fd;
 	s->carried = !bare;
+	set_options(s, fd);
 	err = loop_watch_start(s->loop, &s->watch, fd, EPOLLOUT, on_events, s);
 	if (err == 0)
 		err = loop_timer_after(&s->timeout, s->open_timeout_us);

@@ -44,6 +44,7 @@ struct stream_config {
 	/* stream_connect(): from here, a port that other sockets of this process share
 	 * (SO_REUSEPORT). NULL: the kernel chooses. */
 	const struct addr *bind;
+	unsigned dscp; /* of what it sends (RFC 2474), whatever brought the socket about */
 };
 
 /* Connects to one address. 0 and *out, or negative; later failures come as on_close. */
@@ -126,6 +127,7 @@ int listener_create(struct loop *loop, const struct addr *at,
 		    struct listener **out) FL_WARN_UNUSED;
 struct listener_config {
 	struct addr at;
+	unsigned dscp;	 /* of the connections, their handshake included */
 	bool reuse_port; /* each worker has a socket of its own on the same port (SO_REUSEPORT) */
 	bool adopt; /* take fd over, also on failure: bound, or listening already (inherited) */
 	int fd;

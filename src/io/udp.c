@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "io/dscp.h"
 
 #define BATCH 32		    /* messages per recvmmsg and sendmmsg */
 #define GRO_MAX 65536		    /* bytes of one coalesced read */
@@ -74,6 +75,8 @@ static int set_options(int fd, const struct udp_config *c)
 		if (err == 0)
 			err = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	}
+	if (err == 0 && c->dscp)
+		err = dscp_set(fd, c->dscp);
 	if (err == 0 && c->ttl && v6) {
 		set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, c->ttl);
 		err = set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, c->ttl);

@@ -15,6 +15,7 @@ struct udp_config {
 	int rcvbuf, sndbuf; /* bytes; 0: 1 MiB */
 	bool reuse;	    /* SO_REUSEADDR and SO_REUSEPORT, for mDNS */
 	int ttl;	    /* unicast and multicast; 0: the system's */
+	unsigned dscp;	    /* of what it sends (RFC 2474) */
 	bool adopt;	    /* take fd over, also on failure: bound already (inherited) */
 	int fd;
 };

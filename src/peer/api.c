@@ -91,17 +91,26 @@ int fl_peer_offer(struct fl_peer *peer)
 
 int fl_peer_answer(struct fl_peer *peer, const char *offer_sdp)
 {
-	return flushed(peer, as_public(peer_answer(peer->core, usec_monotonic(), offer_sdp)));
+	int err = peer_answer(peer->core, usec_monotonic(), offer_sdp);
+
+	driver_relays_permit(peer);
+	return flushed(peer, as_public(err));
 }
 
 int fl_peer_accept(struct fl_peer *peer, const char *answer_sdp)
 {
-	return flushed(peer, as_public(peer_accept(peer->core, usec_monotonic(), answer_sdp)));
+	int err = peer_accept(peer->core, usec_monotonic(), answer_sdp);
+
+	driver_relays_permit(peer);
+	return flushed(peer, as_public(err));
 }
 
 int fl_peer_candidate(struct fl_peer *peer, const char *candidate)
 {
-	return flushed(peer, peer_candidate(peer->core, usec_monotonic(), candidate));
+	int err = peer_candidate(peer->core, usec_monotonic(), candidate);
+
+	driver_relays_permit(peer);
+	return flushed(peer, err);
 }
 
 int fl_peer_restart(struct fl_peer *peer)

@@ -10,6 +10,8 @@
 #define EARLY_BYTES 16384
 #define SEAL_BATCH 256
 #define UNANSWERED_MIN_US (400 * USEC_PER_MSEC) /* or three round trips: the path is looked at */
+#define REPEATED_US                                                                                \
+	(150 * USEC_PER_MSEC) /* what SCTP sends without an answer by then, it repeats */
 
 int peer_create(const struct peer_config *config, struct rng *rng, struct peer **out)
 {
@@ -163,6 +165,22 @@ void peer_end_of_locals(struct peer *p, usec_t now)
 	if (p->ice)
 		ice_end_of_locals(p->ice, now);
 	peer_pump(p, now);
+}
+
+size_t peer_relay_targets(const struct peer *p, struct addr *out, size_t cap)
+{
+	struct ice_pair_info pairs[ICE_PAIRS_MAX];
+	size_t n_pairs = p->ice ? ice_pairs(p->ice, pairs, ICE_PAIRS_MAX) : 0, n = 0;
+
+	for (size_t i = 0; i < n_pairs && n < cap; i++) {
+		bool known = pairs[i].local_type != ICE_RELAY || pairs[i].remote_type == ICE_HOST;
+
+		for (size_t k = 0; k < n && !known; k++)
+			known = addr_ip_equal(&out[k], &pairs[i].remote);
+		if (!known)
+			out[n++] = pairs[i].remote;
+	}
+	return n;
 }
 
 void peer_path(const struct peer *p, struct ice_path *out)
@@ -356,9 +374,24 @@ static usec_t dtls_due(const struct peer *p)
  * dead, and ICE would only notice when the next consent is due. */
 static usec_t suspect_due(const struct peer *p)
 {
-	if (!p->unanswered_us || p->state != PEER_CONNECTED)
-		return USEC_NEVER;
-	return usec_add(p->unanswered_us, FL_MAX(UNANSWERED_MIN_US, 3 * (usec_t)p->path.rtt_us));
+	return p->unanswered_us && p->state == PEER_CONNECTED ? p->suspect_at : USEC_NEVER;
+}
+
+static void expect_answer(struct peer *p, usec_t now)
+{
+	p->suspect_at = usec_add(now, FL_MAX(UNANSWERED_MIN_US, 3 * (usec_t)p->path.rtt_us));
+}
+
+bool peer_suspicious(const struct peer *p)
+{
+	return p->ice && ice_suspicious(p->ice);
+}
+
+void peer_suspect(struct peer *p, usec_t now)
+{
+	if (p->ice)
+		ice_suspect(p->ice, now);
+	peer_pump(p, now);
 }
 
 int peer_timeout(struct peer *p, usec_t now)
@@ -366,7 +399,7 @@ int peer_timeout(struct peer *p, usec_t now)
 	int err = 0;
 
 	if (suspect_due(p) <= now) {
-		p->unanswered_us = 0;
+		expect_answer(p, now);
 		ice_suspect(p->ice, now);
 	}
 	if (p->ice && ice_deadline(p->ice) <= now)
@@ -418,6 +451,24 @@ static void on_ice_state(struct peer *p, enum ice_state state)
 	}
 }
 
+/*
+ * What SCTP has repeated went into the dead path, and by then it waits for seconds until it repeats
+ * again. So its last repetition, which has the data that the other side waits for, goes out once
+ * more, as if the network had held it up.
+ */
+static void repeat_data(struct peer *p)
+{
+	if (p->repeat_len && dtls_send(p->dtls, span_of(p->repeat, p->repeat_len)) < 0)
+		p->stats.unsent++;
+	p->repeat_len = 0;
+}
+
+static bool same_path(const struct ice_path *a, const struct ice_path *b)
+{
+	return a->via == b->via && addr_equal(&a->local, &b->local) &&
+	       addr_equal(&a->remote, &b->remote);
+}
+
 /* FL_EVENT_ROUTE once for each selection: the first, another pair, or any after a silence or a
  * restart. */
 static void on_path(struct peer *p, usec_t now)
@@ -425,13 +476,14 @@ static void on_path(struct peer *p, usec_t now)
 	struct ice_path before = p->path;
 
 	ice_path(p->ice, &p->path);
+	if (p->path.level >= ICE_PATH_VALID && !same_path(&before, &p->path))
+		repeat_data(p);
 	/* during a restart the old pair goes on; what counts is the first one of the new generation
 	 */
 	if (p->path.level != ICE_PATH_SELECTED || ice_state(p->ice) != ICE_CONNECTED ||
 	    !ice_stats(p->ice)->selected_us)
 		return;
-	if (p->route_told && addr_equal(&before.local, &p->path.local) &&
-	    addr_equal(&before.remote, &p->path.remote))
+	if (p->route_told && same_path(&before, &p->path))
 		return;
 	p->route_told = true;
 	if (!p->selected_us)
@@ -487,6 +539,7 @@ static void pump_dtls(struct peer *p, usec_t now)
 			break;
 		case DTLS_DATA:
 			p->unanswered_us = 0;
+			p->repeat_len = 0;
 			if (p->assoc)
 				err = assoc_input(p->assoc, now, ev.data);
 			break;
@@ -571,6 +624,18 @@ static bool carries_data(struct span packet)
 	return false;
 }
 
+static void note_data(struct peer *p, usec_t now, struct span packet)
+{
+	if (!p->unanswered_us) {
+		p->unanswered_us = now;
+		expect_answer(p, now);
+	} else if (now >= usec_add(p->unanswered_us, REPEATED_US) &&
+		   packet.len <= sizeof(p->repeat)) {
+		memcpy(p->repeat, packet.ptr, packet.len);
+		p->repeat_len = packet.len;
+	}
+}
+
 /* Moves what SCTP has to say into DTLS records, some at a time: the records' queue is the shorter
  * one. True when there was something. */
 static bool seal_sctp(struct peer *p, usec_t now)
@@ -579,8 +644,8 @@ static bool seal_sctp(struct peer *p, usec_t now)
 	unsigned n = 0;
 
 	while (n < SEAL_BATCH && p->assoc && assoc_next_output(p->assoc, &packet)) {
-		if (!p->unanswered_us && carries_data(packet))
-			p->unanswered_us = now;
+		if (carries_data(packet))
+			note_data(p, now, packet);
 		/* a packet that cannot be sent is lost, and SCTP repeats it */
 		if (dtls_send(p->dtls, packet) < 0)
 			p->stats.unsent++;

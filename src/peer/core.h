@@ -32,6 +32,7 @@
 #define PEER_EVENTS_MAX 256		 /* queued events, beside data */
 #define PEER_EARLY_MAX 8		 /* handshake packets kept from addresses not checked yet */
 #define PEER_EARLY_REPEATS 4 /* of a handshake flight, before a pair has been answered */
+#define PEER_REPEAT_MAX 1500 /* bytes of an SCTP packet kept for another path */
 #define PEER_EARLY_PATHS 3   /* unanswered pairs that an early flight to a native peer uses */
 
 struct peer;
@@ -133,6 +134,12 @@ int peer_video_send(struct peer *p, usec_t now, struct span frame, bool keyframe
 		    usec_t capture_us) FL_WARN_UNUSED;
 
 void peer_route(const struct peer *p, struct fl_route *out);
+/* The path is under suspicion, or lost: other local candidates may be needed soon. */
+bool peer_suspicious(const struct peer *p);
+/* The clock stood still (sleep), or the network is another one: the path is looked at now. */
+void peer_suspect(struct peer *p, usec_t now);
+/* The addresses of the other side that a relay of ours may have to reach. How many. */
+size_t peer_relay_targets(const struct peer *p, struct addr *out, size_t cap);
 /* Where data goes now; level ICE_PATH_NONE before there is an agent. */
 void peer_path(const struct peer *p, struct ice_path *out);
 

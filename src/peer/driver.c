@@ -39,6 +39,7 @@ void driver_flush(struct fl_peer *p)
 	for (size_t i = 0; i < DRIVER_SOCKETS_MAX; i++)
 		if (p->sockets[i].udp)
 			udp_flush(p->sockets[i].udp);
+	driver_relays_watch(p);
 	driver_relays_flush(p);
 	driver_names_start(p);
 	/* no memory for a timer: the next packet brings things on */

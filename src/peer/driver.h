@@ -62,6 +62,9 @@ struct driver_relay {
 	struct resolve *resolve;
 	struct addr addrs[RESOLVE_MAX];
 	size_t n_addrs, next;
+	bool known;	   /* addrs are from before, not just resolved */
+	unsigned fails;	   /* in a row */
+	usec_t not_before; /* the next attempt */
 	struct relay_link *link;
 	struct turn_client *client; /* when the link is open */
 	struct loop_timer timer;
@@ -108,6 +111,7 @@ struct fl_peer {
 	struct driver_server servers[FL_ROUTE_SERVERS_MAX];
 	size_t n_servers;
 	struct loop_timer relays_timer; /* to let go of what is not used */
+	bool suspicious;		/* the path, when last looked at */
 	struct loop_deferred flush;
 	bool flush_set;
 	/* .local names; NULL where port 5353 cannot be had */
@@ -131,7 +135,9 @@ int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
 /* False: d does not leave from a relayed address. */
 bool driver_relay_send(struct fl_peer *p, const struct dgram *d);
 void driver_relays_flush(struct fl_peer *p);
-void driver_relays_moved(struct fl_peer *p); /* this machine's addresses changed */
+void driver_relays_moved(struct fl_peer *p);  /* this machine's addresses changed */
+void driver_relays_watch(struct fl_peer *p);  /* whether relays are needed again */
+void driver_relays_permit(struct fl_peer *p); /* candidates of the other side came */
 void driver_relays_event(struct fl_peer *p, const struct fl_event *event);
 /* What only we know about the relay in use. */
 void driver_relays_describe(const struct fl_peer *p, struct fl_route *route);

@@ -277,7 +277,8 @@ const char *peer_found_remote(struct peer *p, usec_t now, const struct ice_candi
 	f = note(p, now, &want, &known);
 	if (known) {
 		p->ignored[PEER_IGNORED_DUPLICATE]++;
-		return again;
+		/* ICE takes it for a sign that the other side's path is in doubt */
+		return name || why || c->transport == ICE_TCP_ACTIVE ? again : NULL;
 	}
 	if (why)
 		drop(p, f, reason, why);

@@ -107,6 +107,9 @@ struct peer {
 
 	/* channels */
 	usec_t unanswered_us; /* data went out then, and nothing has come in since; 0: none */
+	usec_t suspect_at;    /* when ICE is to be told of it */
+	uint8_t repeat[PEER_REPEAT_MAX]; /* SCTP's last packet with data since */
+	size_t repeat_len;
 	struct channel_queue queues[DCEP_CHANNELS_MAX];
 	bool channels_up;
 	bool assoc_full;		   /* until ASSOC_WRITABLE */

@@ -6,7 +6,9 @@
  * allocation here.
  *
  * Allocations that are not in use end when another route has carried the session for a while. They
- * are asked for again when that route falls silent.
+ * are asked for again, at the addresses known from before, as soon as that route is under
+ * suspicion; those that are there are asked whether they still are. One that breaks, as with its
+ * stream, is made anew while there is a need.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,13 +18,16 @@
 #include "base/text.h"
 #include "peer/driver.h"
 
-#define KEEP_US (15 * USEC_PER_SEC) /* after another route took over */
+#define KEEP_US (15 * USEC_PER_SEC)	     /* after another route took over */
+#define AGAIN_FIRST_US (250 * USEC_PER_MSEC) /* between attempts, doubling */
+#define AGAIN_MAX_US (4 * USEC_PER_SEC)
 #define HEAD_START_US (200 * USEC_PER_MSEC)
 #define BY_PROXY 10 /* below the same transport without it */
 
 static void pump(struct driver_relay *r);
 static void try_next(struct driver_relay *r);
 static void stop(struct driver_relay *r);
+static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n);
 
 /* Below the addresses of this machine, and the faster transport first. */
 static uint8_t preference(enum turn_transport t)
@@ -40,6 +45,26 @@ static uint8_t preference(enum turn_transport t)
 		return 50;
 	}
 	return 0;
+}
+
+static bool is_there(const struct driver_relay *r)
+{
+	return r->client &&
+	       (r->relayed[0].family != ADDR_NONE || r->relayed[1].family != ADDR_NONE);
+}
+
+/* No other one that is there is better. */
+static bool is_best(const struct driver_relay *r)
+{
+	const struct fl_peer *p = r->peer;
+
+	for (size_t i = 0; i < p->n_relays; i++) {
+		const struct driver_relay *o = &p->relays[i];
+
+		if (is_there(o) && preference(o->url.transport) > preference(r->url.transport))
+			return false;
+	}
+	return r->client != NULL;
 }
 
 static bool uses(const struct driver_relay *r, const struct addr *local)
@@ -102,8 +127,21 @@ static void hurry_twin(struct driver_relay *r)
 		(void)loop_timer_after(&r[1].head_start, 0);
 }
 
+/* So that the other side's checks come through, whenever it begins with them; one relay is enough
+ * for that. Private addresses of the other side are beyond any relay. */
+static void permit(struct driver_relay *r)
+{
+	struct addr targets[TURN_CLIENT_PEERS_MAX];
+	size_t n = is_best(r) ? peer_relay_targets(r->peer->core, targets, ARRAY_LEN(targets)) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (turn_client_permit(r->client, usec_monotonic(), &targets[i]) < 0)
+			continue; /* another family, or too many */
+}
+
 static void allocated(struct driver_relay *r, const struct turn_client_event *e)
 {
+	r->fails = 0;
 	for (size_t i = 0; i < ARRAY_LEN(r->relayed); i++) {
 		struct peer_local local = { .ice = { .type = ICE_RELAY,
 						     .addr = e->relayed[i],
@@ -119,6 +157,7 @@ static void allocated(struct driver_relay *r, const struct turn_client_event *e)
 			r->relayed[i] = e->relayed[i];
 	}
 	driver_server_answered(r->server, &e->mapped);
+	permit(r);
 	gathered(r);
 	if (r->has_twin)
 		drop_twin(r);
@@ -260,7 +299,29 @@ static const struct relay_link_handler link_handler = {
 	.on_close = on_close,
 };
 
-/* The next address of the server; when there is none, this relay is not to be had. */
+/* The one that answered is tried first the next time. */
+static void keep_address(struct driver_relay *r)
+{
+	struct addr good = r->next ? r->addrs[r->next - 1] : r->addrs[0];
+
+	if (!r->client || !r->next)
+		return;
+	r->addrs[r->next - 1] = r->addrs[0];
+	r->addrs[0] = good;
+}
+
+static void resolve(struct driver_relay *r)
+{
+	r->next = r->n_addrs = 0;
+	r->known = false;
+	if (resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r, &r->resolve) <
+	    0) {
+		driver_server_broken(r->server, -ENOMEM);
+		gathered(r);
+	}
+}
+
+/* The next address of the server; when there is none, this relay is not to be had now. */
 static void try_next(struct driver_relay *r)
 {
 	end_link(r);
@@ -274,6 +335,13 @@ static void try_next(struct driver_relay *r)
 			return;
 		driver_server_broken(r->server, err);
 	}
+	if (r->known) { /* the name may mean others by now */
+		resolve(r);
+		return;
+	}
+	r->not_before = usec_add(usec_monotonic(),
+				 usec_min(AGAIN_FIRST_US << FL_MIN(r->fails, 8u), AGAIN_MAX_US));
+	r->fails++;
 	gathered(r);
 	hurry_twin(r);
 }
@@ -309,15 +377,15 @@ static void start(struct driver_relay *r)
 {
 	r->gathering = true;
 	r->peer->n_gathering++;
-	r->next = r->n_addrs = 0;
+	r->next = 0;
+	r->known = !r->by_proxy && r->n_addrs > 0;
 	if (r->by_proxy && loop_timer_after(&r->head_start, HEAD_START_US) == 0)
 		return;
 	driver_server_asking(r->server);
-	if (resolve_start(r->peer->loop, r->url.host, r->url.port, on_resolved, r, &r->resolve) <
-	    0) {
-		driver_server_broken(r->server, -ENOMEM);
-		gathered(r);
-	}
+	if (r->known)
+		try_next(r);
+	else
+		resolve(r);
 }
 
 static void stop(struct driver_relay *r)
@@ -330,7 +398,7 @@ static void stop(struct driver_relay *r)
 		send_outputs(r);
 		relay_link_flush(r->link);
 	}
-	r->next = r->n_addrs = 0;
+	keep_address(r);
 	end_link(r);
 }
 
@@ -341,8 +409,10 @@ static void on_release(void *arg)
 	struct ice_path path;
 
 	peer_path(p->core, &path);
-	if (path.level != ICE_PATH_SELECTED)
+	if (path.level != ICE_PATH_SELECTED || peer_suspicious(p->core)) {
+		(void)loop_timer_after(&p->relays_timer, KEEP_US);
 		return;
+	}
 	for (size_t i = 0; i < p->n_relays; i++) {
 		struct driver_relay *r = &p->relays[i];
 		bool carries = uses(r, &path.local);
@@ -376,11 +446,47 @@ void driver_relays_event(struct fl_peer *p, const struct fl_event *event)
 		bind_path(p);
 		(void)loop_timer_after(&p->relays_timer, KEEP_US);
 	}
-	if (event->type != FL_EVENT_DISCONNECTED)
+}
+
+/* Shows the server our credentials: if it knows nothing of the allocation, it says so now and not
+ * at the next refreshing in minutes. */
+static void ask_alive(struct driver_relay *r)
+{
+	if (r->client &&
+	    turn_client_set_credentials(r->client, usec_monotonic(), r->username, r->password) == 0)
+		pump(r);
+}
+
+void driver_relays_watch(struct fl_peer *p)
+{
+	bool was = p->suspicious;
+	struct ice_path path;
+	usec_t now;
+
+	p->suspicious = peer_suspicious(p->core);
+	if (!p->suspicious || !p->n_relays)
 		return;
+	if (!was)
+		(void)loop_timer_after(&p->relays_timer, KEEP_US);
+	now = usec_monotonic();
+	peer_path(p->core, &path);
+	for (size_t i = 0; i < p->n_relays; i++) {
+		struct driver_relay *r = &p->relays[i];
+
+		if (!in_use(r) && now >= r->not_before && !(r->by_proxy && is_there(r - 1)))
+			start(r);
+		else if (!was && (is_best(r) || uses(r, &path.local)))
+			ask_alive(r);
+	}
+}
+
+void driver_relays_permit(struct fl_peer *p)
+{
 	for (size_t i = 0; i < p->n_relays; i++)
-		if (!in_use(&p->relays[i]))
-			start(&p->relays[i]);
+		if (is_best(&p->relays[i])) {
+			permit(&p->relays[i]);
+			pump(&p->relays[i]);
+		}
 }
 
 void driver_relays_flush(struct fl_peer *p)

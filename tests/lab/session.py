@@ -18,6 +18,7 @@ BUILD = pathlib.Path(os.environ.get("FAIRLEAD_BUILD", pathlib.Path(__file__).res
 PEER = BUILD / "tests/interop/peer/peer_cli"
 PATIENCE = 30
 MESSAGE = 16_000
+BEAT_S = 0.02
 
 
 class Failed(Exception):
@@ -128,6 +129,11 @@ class Session:
         self.peers[0].do("offer")
         self.until(lambda: self.opened is not None, seconds, "an open channel")
 
+    def choose(self, seconds=PATIENCE):
+        """Until both ends have said which pair they chose."""
+        self.until(lambda: all(any(e["event"] == "route" for e in peer.events) for peer in self.peers), seconds,
+                   "the choice of a route")
+
     def ask(self):
         """Both ends' route reports."""
         for peer in self.peers:
@@ -152,6 +158,18 @@ class Session:
         for _ in range(0, size, MESSAGE):
             self.peers[0].do("send", channel=self.channel, text="x" * MESSAGE)
         self.until(lambda: self.echoed >= until, seconds, f"an echo of {size} bytes")
+
+    def beat(self, seconds, done=lambda: False):
+        """A short message each BEAT_S, both ways, for so long, or until done()."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not done():
+            self.peers[0].do("send", channel=self.channel, text="beat")
+            self.rest(BEAT_S)
+
+    def pauses(self, at_least=0.2):
+        """[(when, how long)] in s: when no beat came back, by the offerer's own clock."""
+        came = [e["us"] / 1e6 for e in self.peers[0].events if e["event"] == "data"]
+        return [(round(a, 2), round(b - a, 2)) for a, b in zip(came, came[1:]) if b - a >= at_least]
 
     def story(self):
         return "\n".join(f"{'offerer' if peer is self.peers[0] else 'answerer'}: " + "; ".join(

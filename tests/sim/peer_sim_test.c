@@ -299,6 +299,37 @@ static void test_dead_path(void **state)
 	end(&t);
 }
 
+/* The way across the site dies under a transfer. It goes on by the way outside in 1.2 s,
+ * with what SCTP had repeated in vain, whichever end is the one that sends. */
+static void test_dead_path_beside_another(void **state)
+{
+	struct sim_nat closed = sim_router_plain;
+
+	closed.blocked = true;
+	for (int answerer_sends = 0; answerer_sends < 2; answerer_sends++) {
+		struct net t = { 0 };
+		struct peer_node *from, *to;
+		int between;
+
+		two_sites(&t, 9, &sim_nat_port_restricted, &sim_nat_port_restricted);
+		between = sim_router(t.sim, 2, 1, NULL, &sim_router_plain);
+		peer_node_offer(&t.a, "x");
+		run(&t, 10 * USEC_PER_SEC);
+		assert_int_equal(method(&t.a), FL_ROUTE_LOCAL);
+		from = answerer_sends ? &t.b : &t.a;
+		to = answerer_sends ? &t.a : &t.b;
+		sim_router_set(t.sim, between, &closed);
+		assert_int_equal(peer_node_count(from, 0, 10), 10);
+		peer_node_turn(from);
+		run(&t, USEC_PER_SEC + 200 * USEC_PER_MSEC);
+		assert_int_equal(to->next_number, 10);
+		run(&t, 300 * USEC_PER_MSEC);
+		assert_int_equal(method(&t.a), FL_ROUTE_PUNCHED);
+		assert_int_equal(method(&t.b), FL_ROUTE_PUNCHED);
+		end(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +344,7 @@ int main(void)
 		TEST(test_close),
 		TEST(test_idle),
 		TEST(test_dead_path),
+		TEST(test_dead_path_beside_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,8 +162,11 @@ void ice_note_data(struct ice *ice, usec_t now, const struct dgram *d);
 void ice_note_error(struct ice *ice, const struct addr *local, const struct addr *remote,
 		    enum dgram_via via, int err);
 /* Optional: data is not getting through (SCTP retransmits). The path is checked now and at a quick
- * pace, so that ICE_DISCONNECTED comes within about a second when it is dead. */
+ * pace, and after a second check the others beside it, so that another one carries data half a
+ * second later when it is dead. */
 void ice_suspect(struct ice *ice, usec_t now);
+/* The selected pair is under suspicion, or lost: the time to get other local candidates. */
+bool ice_suspicious(const struct ice *ice);
 
 /* When due. 0 always. */
 int ice_timeout(struct ice *ice, usec_t now);

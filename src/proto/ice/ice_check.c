@@ -93,7 +93,7 @@ void ice__trigger(struct ice *ice, usec_t now, struct pair *p)
 static bool settled(const struct ice *ice)
 {
 	return ice->selected >= 0 && ice->pairs[ice->selected].gen == ice->gen &&
-	       ice->state == ICE_CONNECTED;
+	       ice->state == ICE_CONNECTED && !ice__doubtful(ice);
 }
 
 /* With a pair in use, only those are still tried that would be better, or that the other side has

@@ -173,6 +173,7 @@ static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 	ice->pairs[pair].unasked = unasked(ice, pair);
 	ice->pairs[pair].received++;
 	ice->pairs[pair].heard = true;
+	ice__heard_elsewhere(ice, now, &ice->pairs[pair]);
 	if (!ice->controlling && stun_get_flag(m, STUN_USE_CANDIDATE)) {
 		ice->pairs[pair].wanted = true;
 		if (stun_get_u32(m, STUN_NOMINATION, &nomination))

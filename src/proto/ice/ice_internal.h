@@ -48,18 +48,28 @@
 #define CONSENT_LOST_US (30000 * MSEC)
 #define CONSENT_REPEAT_US (500 * MSEC)
 #define CONSENT_MISSES 4
+/* The pace when there is a reason for suspicion; 3/2 of the round trip where that is longer. */
 #define SUSPECT_REPEAT_US (200 * MSEC)
+/* So many of them unanswered, and the other pairs are checked beside the selected one. One that
+ * answers is used after one more. */
+#define DOUBT_MISSES 2
+#define DOUBT_MISSES_SUSPECT 1
+/* A check that the other side sends elsewhere makes us suspicious, if ours was answered longer ago
+ * than this. */
+#define FRESH_US (300 * MSEC)
 
 #define FAIL_AFTER_US (30000 * MSEC)
 /* All known pairs failed: how long the other side's checks are still waited for (RFC 8863). */
 #define PATIENCE_US (10000 * MSEC)
 #define REFRESH_US (15000 * MSEC) /* of server-reflexive bindings until there is a pair */
 
-/* While a better rank than the selected pair's is thinkable, the best such pairs that failed get
- * one check each from time to time. */
-#define SEEK_FIRST_US (2500 * MSEC)
+/* While a better rank than the selected pair's is thinkable, such pairs that failed get one check
+ * each from time to time: the best ones, and of the others a few by turns. A direct session does it
+ * at growing distances. */
+#define SEEK_US (2000 * MSEC)
 #define SEEK_MAX_US (30000 * MSEC)
-#define SEEK_PAIRS 4
+#define SEEK_BEST 4
+#define SEEK_TURNS 2
 
 #define PRFLX_LOCALS_MAX 12
 #define EARLY_MAX 32
@@ -186,13 +196,16 @@ struct ice {
 	int selected; /* pair */
 	usec_t consent_due;
 	unsigned misses;
-	bool suspect; /* consent checks at the quick pace */
+	bool suspect;	 /* consent checks at the quick pace */
+	bool hinted;	 /* by the other side, who need not be told */
+	usec_t doubt_at; /* when the first check went out that is still unanswered */
 	bool was_connected;
 	bool failed;
 	uint32_t nominations; /* highest NOMINATION sent or taken */
 	usec_t fail_at;	      /* without a selected pair */
 	usec_t revive_at;     /* while disconnected */
 	usec_t seek_at, seek_interval;
+	int seek_turn; /* pair */
 
 	usec_t pace;	       /* when the next check fits into the pace, see pace_ready() */
 	unsigned checks_paced; /* of this generation */
@@ -215,6 +228,7 @@ bool ice__probe_answer(struct ice *ice, usec_t now, const struct dgram *d,
 void ice__probe_timeout(struct ice *ice, usec_t now);
 usec_t ice__probe_deadline(const struct ice *ice);
 void ice__probe_restart(struct ice *ice, usec_t now);
+void ice__tell_again(struct ice *ice, usec_t now);
 
 /* ice_pair.c: remote candidates and the checklist */
 void ice__pair_local(struct ice *ice, usec_t now, int local);
@@ -247,6 +261,12 @@ void ice__nominated(struct ice *ice, usec_t now, int pair);
 void ice__answered(struct ice *ice, usec_t now, int pair);
 void ice__set_role(struct ice *ice, bool controlling);
 void ice__revive(struct ice *ice, usec_t now);
+/* The selected pair is silent for longer than it should: the others are checked, too. */
+bool ice__doubtful(const struct ice *ice);
+/* p was checked by the other side. */
+void ice__heard_elsewhere(struct ice *ice, usec_t now, const struct pair *p);
+/* The other side seems to have lost the selected pair; sure: it says so. */
+void ice__hint(struct ice *ice, usec_t now, bool sure);
 void ice__select_timeout(struct ice *ice, usec_t now);
 usec_t ice__select_deadline(const struct ice *ice);
 void ice__turn_end(struct ice *ice, usec_t now);

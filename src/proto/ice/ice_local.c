@@ -419,6 +419,29 @@ usec_t ice__probe_deadline(const struct ice *ice)
 	return at;
 }
 
+/*
+ * The path is in doubt. What the NAT gave us may be another one by now; and one candidate that the
+ * other side knows is announced anew, so that it begins to check as well: ours alone may not come
+ * through its NAT.
+ */
+void ice__tell_again(struct ice *ice, usec_t now)
+{
+	int tell = -1;
+
+	for (int i = 0; i < ICE_LOCALS_MAX; i++) {
+		const struct lcand *l = &ice->locals[i];
+
+		if (l->used && l->type != ICE_PRFLX && l->transport != ICE_TCP_ACTIVE &&
+		    (tell < 0 || (l->type == ICE_SRFLX && ice->locals[tell].type != ICE_SRFLX)))
+			tell = i;
+	}
+	if (tell >= 0)
+		ice->locals[tell].announce = true;
+	for (int i = 0; i < PROBES_MAX; i++)
+		if (ice->probes[i].used && ice->probes[i].answered)
+			stun_client_start(&ice->probes[i].client, ice->rng, now, 0);
+}
+
 /* After a restart all is announced again, and the servers are asked again. */
 void ice__probe_restart(struct ice *ice, usec_t now)
 {

@@ -329,7 +329,7 @@ int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *cand
 	struct rcand r = { .type = candidate->type,
 			   .transport = candidate->transport,
 			   .priority = candidate->priority };
-	uint64_t known = ice->stats.candidates_ignored + ice->stats.over_limit;
+	uint64_t known = ice->stats.candidates_ignored, over = ice->stats.over_limit;
 	int i;
 
 	if (!candidate_usable(ice, candidate)) {
@@ -344,8 +344,12 @@ int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *cand
 		return 1;
 	}
 	i = ice__remote_add(ice, now, &r);
+	/* a relay asked for in the middle of a session, or what is told anew: the other side's path
+	 * is in doubt */
+	if (i >= 0)
+		ice__hint(ice, now, known != ice->stats.candidates_ignored);
 	ice__turn_end(ice, now);
-	return i >= 0 && known == ice->stats.candidates_ignored + ice->stats.over_limit;
+	return i >= 0 && known == ice->stats.candidates_ignored && over == ice->stats.over_limit;
 }
 
 void ice_end_of_remotes(struct ice *ice, usec_t now)

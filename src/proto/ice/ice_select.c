@@ -13,9 +13,30 @@ static struct pair *selected_pair(struct ice *ice)
 	return ice->selected >= 0 ? &ice->pairs[ice->selected] : NULL;
 }
 
+bool ice__doubtful(const struct ice *ice)
+{
+	return ice->selected >= 0 &&
+	       ice->misses > (ice->suspect ? DOUBT_MISSES_SUSPECT : DOUBT_MISSES);
+}
+
+/* Has another pair answered since the selected one should have? */
+static bool other_answered(const struct ice *ice)
+{
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		const struct pair *p = &ice->pairs[i];
+
+		if (p->used && p->valid && p->gen == ice->gen && i != ice->selected &&
+		    p->last_answer >= ice->doubt_at)
+			return true;
+	}
+	return false;
+}
+
 static bool disconnected(const struct ice *ice)
 {
-	return ice->selected >= 0 && ice->misses > CONSENT_MISSES;
+	return ice->selected >= 0 &&
+	       (ice->misses > CONSENT_MISSES ||
+		(ice->misses > DOUBT_MISSES && ice__doubtful(ice) && other_answered(ice)));
 }
 
 static int best_valid(const struct ice *ice)
@@ -79,7 +100,7 @@ void ice__valid(struct ice *ice, usec_t now, int pair)
 static void consent_again(struct ice *ice, usec_t now)
 {
 	ice->misses = 0;
-	ice->suspect = false;
+	ice->suspect = ice->hinted = false;
 	ice->consent_due = usec_add(now, CONSENT_MIN_US +
 						 rng_below(ice->rng, (uint32_t)CONSENT_SPREAD_US));
 }
@@ -118,8 +139,8 @@ static void select_pair(struct ice *ice, usec_t now, int pair)
 	if (!ice->stats.selected_us)
 		ice->stats.selected_us = now;
 	consent_again(ice, now);
-	ice->seek_interval = SEEK_FIRST_US;
-	ice->seek_at = usec_add(now, SEEK_FIRST_US);
+	ice->seek_interval = SEEK_US;
+	ice->seek_at = usec_add(now, SEEK_US);
 	if (old >= 0)
 		drop_old(ice, old);
 }
@@ -288,51 +309,76 @@ static void consent_lost(struct ice *ice, usec_t now)
 		ice->fail_at = now;
 }
 
-/* A failed pair of a better rank than the selected one, and the best of them below *limit. */
-static struct pair *seek_next(struct ice *ice, const struct pair *limit)
+/* A pair that failed, of a better rank than the selected one. */
+static bool sought(const struct ice *ice, const struct pair *p)
 {
-	const struct pair *s = selected_pair(ice);
+	return p->used && p->gen == ice->gen && p->state == ICE_PAIR_FAILED &&
+	       ice__pair_rank(ice, p) > ice__pair_rank(ice, &ice->pairs[ice->selected]);
+}
+
+/* The best of them. */
+static struct pair *seek_best(struct ice *ice)
+{
 	struct pair *best = NULL;
 
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
 		struct pair *p = &ice->pairs[i];
 
-		if (p->used && p->gen == ice->gen && p->state == ICE_PAIR_FAILED &&
-		    ice__pair_rank(ice, p) > ice__pair_rank(ice, s) &&
-		    (!limit || ice__pair_better(ice, limit, p)) &&
-		    (!best || ice__pair_better(ice, p, best)))
+		if (sought(ice, p) && (!best || ice__pair_better(ice, p, best)))
 			best = p;
 	}
 	return best;
+}
+
+/* The next one by turns. */
+static struct pair *seek_turn(struct ice *ice)
+{
+	for (int n = 0; n < ICE_PAIRS_MAX; n++) {
+		ice->seek_turn = (ice->seek_turn + 1) % ICE_PAIRS_MAX;
+		if (sought(ice, &ice->pairs[ice->seek_turn]))
+			return &ice->pairs[ice->seek_turn];
+	}
+	return NULL;
 }
 
 /* The network may have changed for the better: a LAN that lets its hosts meet now, UDP that is no
  * longer blocked. */
 static void seek(struct ice *ice, usec_t now)
 {
-	struct pair *p = NULL;
+	struct pair *p;
 
 	if (now < ice->seek_at)
 		return;
-	for (int n = 0; n < SEEK_PAIRS && (p = seek_next(ice, p)); n++) {
+	for (int n = 0; n < SEEK_BEST + SEEK_TURNS; n++) {
+		p = n < SEEK_BEST ? seek_best(ice) : seek_turn(ice);
+		if (!p)
+			break;
 		p->state = ICE_PAIR_WAITING;
 		p->tries = TRIES_MAX - 1; /* just one */
-		p->rto = RTO_MAX_US;
+		p->rto = SEEK_US / 2;
 	}
-	ice->seek_interval = usec_min(ice->seek_interval * 5 / 4, SEEK_MAX_US);
+	if (ice__pair_rank(ice, selected_pair(ice)) > RANK_RELAYED)
+		ice->seek_interval = usec_min(ice->seek_interval * 5 / 4, SEEK_MAX_US);
 	ice->seek_at = usec_add(now, ice->seek_interval);
 }
 
 static bool seeks(const struct ice *ice)
 {
 	return ice->selected >= 0 && ice->pairs[ice->selected].gen == ice->gen &&
-	       !disconnected(ice) && ice__pair_rank(ice, &ice->pairs[ice->selected]) < RANK_LOCAL;
+	       !ice__doubtful(ice) && ice__pair_rank(ice, &ice->pairs[ice->selected]) < RANK_LOCAL;
+}
+
+static usec_t consent_repeat(const struct ice *ice, const struct pair *p)
+{
+	usec_t patience = (usec_t)p->rtt_us * 3 / 2;
+
+	return FL_MAX(patience, ice->suspect ? SUSPECT_REPEAT_US : CONSENT_REPEAT_US);
 }
 
 void ice__select_timeout(struct ice *ice, usec_t now)
 {
 	struct pair *p = selected_pair(ice);
-	bool was = disconnected(ice);
+	bool was = ice__doubtful(ice);
 
 	if (!p)
 		return;
@@ -341,13 +387,16 @@ void ice__select_timeout(struct ice *ice, usec_t now)
 		return;
 	}
 	if (now >= ice->consent_due) {
-		ice->misses++;
-		ice->consent_due = usec_add(now,
-					    ice->suspect ? SUSPECT_REPEAT_US : CONSENT_REPEAT_US);
+		if (ice->misses++ == 0)
+			ice->doubt_at = now;
+		ice->consent_due = usec_add(now, consent_repeat(ice, p));
 		ice__check_send(ice, now, p);
 	}
-	if (disconnected(ice) && (!was || now >= ice->revive_at))
+	if (ice__doubtful(ice) && (!was || now >= ice->revive_at)) {
 		ice__revive(ice, now);
+		if (!ice->hinted)
+			ice__tell_again(ice, now);
+	}
 	if (seeks(ice))
 		seek(ice, now);
 }
@@ -359,6 +408,32 @@ void ice_suspect(struct ice *ice, usec_t now)
 	ice->suspect = true;
 	ice->consent_due = now;
 	ice__turn_end(ice, now);
+}
+
+void ice__hint(struct ice *ice, usec_t now, bool sure)
+{
+	const struct pair *s = selected_pair(ice);
+
+	if (!s || ice->misses > 0 || s->gen != ice->gen || now < usec_add(s->last_answer, FRESH_US))
+		return;
+	ice->suspect = ice->hinted = true;
+	ice->consent_due = ice->doubt_at = now;
+	if (sure)
+		ice->misses = DOUBT_MISSES_SUSPECT;
+}
+
+/* While a pair works that is better than p, nobody checks p. */
+void ice__heard_elsewhere(struct ice *ice, usec_t now, const struct pair *p)
+{
+	const struct pair *s = selected_pair(ice);
+
+	if (s && s != p && !ice__pair_exceeds(ice, p, s))
+		ice__hint(ice, now, false);
+}
+
+bool ice_suspicious(const struct ice *ice)
+{
+	return ice->selected >= 0 ? ice->suspect || ice__doubtful(ice) : ice->was_connected;
 }
 
 static bool all_failed(const struct ice *ice)
@@ -514,7 +589,7 @@ usec_t ice__select_deadline(const struct ice *ice)
 	if (ice->selected >= 0) {
 		at = usec_min(ice->consent_due,
 			      usec_add(ice->pairs[ice->selected].last_answer, CONSENT_LOST_US));
-		if (disconnected(ice))
+		if (ice__doubtful(ice))
 			at = usec_min(at, ice->revive_at);
 		if (seeks(ice))
 			at = usec_min(at, ice->seek_at);

@@ -244,7 +244,7 @@ static void expect_selected_rank(struct scene *s, enum ice_type local)
 }
 
 /* Two networks of one site with a router between them, each with its own way out. */
-static void test_way_between_dies_and_comes_back(void **state)
+static void way_between_dies_and_comes_back(bool a_notices)
 {
 	struct sim_nat closed = sim_router_plain;
 	struct scene s;
@@ -259,18 +259,48 @@ static void test_way_between_dies_and_comes_back(void **state)
 	expect_types(&s, ICE_HOST, ICE_HOST);
 	sim_router_set(s.sim, between, &closed);
 	before = s.b.data;
-	ice_suspect(s.a.ice, sim_now(s.sim)); /* the transport above notices within one RTO */
-	ice_suspect(s.b.ice, sim_now(s.sim));
-	for (int i = 0; i < 20; i++) {
+	/* the transport above notices within one RTO, at the end that has something to say */
+	ice_suspect(a_notices ? s.a.ice : s.b.ice, sim_now(s.sim));
+	ice_node_turn(a_notices ? &s.a : &s.b);
+	for (int i = 0; i < 10; i++) {
 		scene_run(&s, 100 * USEC_PER_MSEC);
 		ice_node_send(&s.a);
 	}
-	assert_true(s.b.data > before); /* data again within 2 s */
-	scene_run(&s, SEC);
+	assert_true(s.b.data > before); /* data again within 1 s, also from who was told nothing */
 	expect_types(&s, ICE_SRFLX, ICE_SRFLX);
 	sim_router_set(s.sim, between, &sim_router_plain);
-	scene_run(&s, 10 * SEC);
+	scene_run(&s, 7 * SEC);
 	expect_types(&s, ICE_HOST, ICE_HOST);
+	scene_close(&s);
+}
+
+static void test_way_between_dies_and_comes_back(void **state)
+{
+	way_between_dies_and_comes_back(true);
+	way_between_dies_and_comes_back(false);
+}
+
+/* A pair that is merely slow to answer is not left, and what is checked beside it rests again. */
+static void test_false_suspicion(void **state)
+{
+	struct scene s;
+	uint64_t checks;
+
+	scene_open(&s, &sim_nat_port_restricted, NULL);
+	scene_start(&s);
+	scene_run(&s, 20 * SEC);
+	sim_host_cut(s.b.host, true);
+	ice_suspect(s.a.ice, sim_now(s.sim));
+	ice_node_turn(&s.a);
+	assert_true(ice_suspicious(s.a.ice));
+	scene_run(&s, 300 * USEC_PER_MSEC);
+	sim_host_cut(s.b.host, false);
+	scene_run(&s, 700 * USEC_PER_MSEC);
+	assert_false(ice_suspicious(s.a.ice));
+	assert_false(ice_node_was(&s.a, ICE_DISCONNECTED));
+	checks = ice_stats(s.a.ice)->checks_sent;
+	scene_run(&s, 20 * SEC);
+	assert_in_range(ice_stats(s.a.ice)->checks_sent - checks, 3, 20);
 	scene_close(&s);
 }
 
@@ -704,6 +734,7 @@ int main(void)
 		TEST(test_consent_lost),
 		TEST(test_consent_comes_back),
 		TEST(test_suspect),
+		TEST(test_false_suspicion),
 		TEST(test_address_removed),
 		TEST(test_better_pair_takes_over),
 		TEST(test_way_between_dies_and_comes_back),

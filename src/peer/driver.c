@@ -93,18 +93,20 @@ static void on_batch(void *arg, const struct dgram *dgrams, size_t n)
 }
 
 /* Any free port, or one of the configured range, begun at a random place of it. */
-static int open_udp(struct fl_peer *p, struct driver_socket *s, const struct addr *at)
+int driver_udp_open(struct fl_peer *p, const struct addr *at, int buffer,
+		    void (*fn)(void *arg, const struct dgram *dgrams, size_t n), void *arg,
+		    struct udp **out)
 {
-	struct udp_config config = { .bind = *at, .rcvbuf = BUFFER, .sndbuf = BUFFER };
+	struct udp_config config = { .bind = *at, .rcvbuf = buffer, .sndbuf = buffer };
 	unsigned span = (unsigned)(p->port_max - p->port_min) + 1;
 	unsigned first = rng_below(rng_system(), span), tries = FL_MIN(span, PORT_TRIES);
 	int err = -EADDRINUSE;
 
 	if (!p->port_min || p->port_max < p->port_min)
-		return udp_create(p->loop, &config, on_batch, s, &s->udp);
+		return udp_create(p->loop, &config, fn, arg, out);
 	for (unsigned i = 0; i < tries && err == -EADDRINUSE; i++) {
 		config.bind.port = (uint16_t)(p->port_min + (first + i) % span);
-		err = udp_create(p->loop, &config, on_batch, s, &s->udp);
+		err = udp_create(p->loop, &config, fn, arg, out);
 	}
 	return err;
 }
@@ -137,7 +139,8 @@ static void open_socket(struct fl_peer *p, const struct iface *i)
 	if (s == p->sockets + DRIVER_SOCKETS_MAX)
 		return;
 	s->peer = p;
-	if (open_udp(p, s, &i->addr) < 0) { /* such as a tentative address: its event comes later */
+	if (driver_udp_open(p, &i->addr, BUFFER, on_batch, s, &s->udp) <
+	    0) { /* such as a tentative address: its event comes later */
 		s->udp = NULL;
 		return;
 	}
@@ -194,6 +197,7 @@ static void on_ifaces(void *arg)
 
 	match_ifaces(p);
 	driver_relays_moved(p);
+	driver_nat_moved(p);
 	driver_flush(p);
 }
 
@@ -235,6 +239,7 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 	if (err < 0)
 		return err;
 	driver_names_init(p);
+	driver_nat_init(p);
 	match_ifaces(p);
 	err = ifaces_watch_create(p->loop, on_ifaces, p, &p->ifaces);
 	if (err < 0)
@@ -247,6 +252,7 @@ void driver_finish(struct fl_peer *p)
 	if (!p->loop)
 		return;
 	driver_names_finish(p);
+	driver_nat_finish(p);
 	driver_tcp_finish(p);
 	driver_relays_finish(p);
 	ifaces_watch_destroy(p->ifaces);

@@ -19,6 +19,7 @@
 #include "peer/ice_url.h"
 #include "peer/relay_link.h"
 #include "proto/mdns/mdns.h"
+#include "proto/stun/stun_nat.h"
 #include "proto/turn/turn_client.h"
 
 #define DRIVER_SOCKETS_MAX 32
@@ -52,6 +53,14 @@ struct driver_server {
 	struct fl_server told;
 	struct addr addrs[2]; /* STUN: as the core was told, IPv4 and IPv6 */
 	usec_t asked_us;
+};
+
+struct driver_nat {
+	struct udp *udp[2]; /* while a server is asked */
+	struct stun_nat core;
+	struct loop_timer timer;
+	struct addr servers[ICE_STUN_SERVERS_MAX];
+	size_t n_servers, next;
 };
 
 /* One allocation at one server over one transport. */
@@ -110,6 +119,7 @@ struct fl_peer {
 	size_t n_relays;
 	struct driver_server servers[FL_ROUTE_SERVERS_MAX];
 	size_t n_servers;
+	struct driver_nat nat;
 	struct loop_timer relays_timer; /* to let go of what is not used */
 	bool suspicious;		/* the path, when last looked at */
 	struct loop_deferred flush;
@@ -162,6 +172,12 @@ void driver_server_refused(struct driver_server *s, unsigned code, const char *r
 void driver_server_broken(struct driver_server *s, int err);
 void driver_servers_describe(const struct fl_peer *p, struct fl_route *route);
 
+/* nat.c */
+void driver_nat_init(struct fl_peer *p);
+void driver_nat_server(struct fl_peer *p, const struct addr *server); /* one more to ask */
+void driver_nat_moved(struct fl_peer *p); /* this machine's addresses changed */
+void driver_nat_finish(struct fl_peer *p);
+
 /* names.c */
 void driver_names_init(struct fl_peer *p);
 int driver_ice_servers(struct fl_peer *p, const struct fl_peer_config *config) FL_WARN_UNUSED;
@@ -169,6 +185,11 @@ void driver_names_finish(struct fl_peer *p);
 void driver_names_links(struct fl_peer *p, const struct iface *list, size_t n);
 void driver_names_start(struct fl_peer *p); /* look-ups the core has asked for since */
 
+/* A socket at an address, with a port of the range that the configuration allows. buffer: bytes, 0:
+ * the usual. */
+int driver_udp_open(struct fl_peer *p, const struct addr *at, int buffer,
+		    void (*on_batch)(void *arg, const struct dgram *dgrams, size_t n), void *arg,
+		    struct udp **out) FL_WARN_UNUSED;
 /* Sends what the core has to say, starts look-ups, sets the timer. */
 void driver_flush(struct fl_peer *p);
 void driver_flush_later(struct fl_peer *p); /* at the end of the turn, once */

@@ -28,6 +28,8 @@ static void server_found(struct fl_peer *p, struct driver_server *server, const 
 		err = peer_add_stun_server(p->core, usec_monotonic(), &addrs[i]);
 		if (err == 0 && server)
 			server->addrs[addrs[i].family == ADDR_V6] = addrs[i];
+		if (err == 0)
+			driver_nat_server(p, &addrs[i]);
 		if (err < 0)
 			driver_server_failed(server, FL_SERVER_UNUSED, 0,
 					     err == FL_EQUOTA ? "over the limit of STUN servers"

@@ -30,10 +30,11 @@ MAY = {
     "deploy": {"base"},
     "modules": {"base", "io"},
     "policy": {"base"},
-    "hub": {"base", "io", "proto/*", "hublink", "policy", "deploy"},
+    "report": {"base", "policy"},
+    "hub": {"base", "io", "proto/*", "hublink", "policy", "report", "deploy"},
     "hublink": {"base", "io", "proto/*", "peer"},
     "client": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy"},
-    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy", "deploy"},
+    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy", "report", "deploy"},
     "demo": {"base", "io"},
 }
 FOLDERS = "|".join(sorted({name.split("/")[0] for name in MAY} | {"fairlead"}))

@@ -11,6 +11,7 @@
 
 #include "base/opt.h"
 #include "hublink/hub_url.h"
+#include "hublink/way.h"
 #include "io/loop.h"
 #include "io/tls.h"
 
@@ -20,6 +21,7 @@
 
 struct cli_common {
 	char *hub, *token_file, *ca;
+	struct way_options way;
 	bool json;
 	struct opt_asked asked;
 };
@@ -44,6 +46,7 @@ struct cli_common {
 		  "FILE",                                                                          \
 		  "who may have signed the hub's certificate; otherwise ca.pem beside the token "  \
 		  "file, and the system's authorities" },                                          \
+		WAY_OPTIONS(CLI_COMMON(way)),                                                      \
 	{                                                                                          \
 		"json", 0, OPT_FLAG, CLI_COMMON(json), NULL, "write JSON for programs"             \
 	}
@@ -80,6 +83,7 @@ struct target {
 	struct hub_url url;
 	char *token;
 	struct tls_context *tls;
+	struct way *way;
 };
 
 /* 0, or the exit status after a sentence. The public one is for requests that need no account. */

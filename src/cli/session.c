@@ -316,6 +316,7 @@ static void start_peer(struct console_session *s)
 		.ice_servers = servers,
 		.n_ice_servers = take_ice_servers(s->ice_servers, servers),
 		.loopback = realtime_is_local(s->rt),
+		.proxy = way_of_peers(s->target->way),
 	};
 
 	s->asked = true;
@@ -455,6 +456,7 @@ static void on_retry(void *arg)
 	struct realtime_config config = {
 		.url = &s->target->url,
 		.tls = s->target->tls,
+		.proxy = way_to(s->target->way, s->target->url.host),
 		.path = "/realtime",
 		.bearer = s->target->token,
 		.ping_us = PING_US,

@@ -140,7 +140,7 @@ static int need_token(struct target *t, const struct choice *c)
 static int open_target(const struct cli_common *common, bool public, struct target *out)
 {
 	struct choice c = { 0 };
-	char why[256], beside[4300] = "";
+	char why[256], said[512], beside[4300] = "";
 
 	*out = (struct target){ 0 };
 	int status = choose(common, out, &c);
@@ -162,6 +162,10 @@ static int open_target(const struct cli_common *common, bool public, struct targ
 		cli_say("%s", why);
 		status = CLI_FAILURE;
 	}
+	if (status == 0 && way_create(&common->way, &out->way, said) < 0) {
+		cli_say("%s", said);
+		status = CLI_USAGE;
+	}
 	free(c.hub);
 	if (status != 0)
 		target_close(out);
@@ -182,6 +186,7 @@ void target_close(struct target *t)
 {
 	ct_wipe_strp(&t->token);
 	tls_context_unref(t->tls);
+	way_destroy(t->way);
 	*t = (struct target){ 0 };
 }
 
@@ -252,6 +257,7 @@ json_t *target_request(struct loop *loop, const struct target *t, const char *me
 	struct hub_request_config config = {
 		.url = &t->url,
 		.tls = t->tls,
+		.proxy = way_to(t->way, t->url.host),
 		.method = method,
 		.target = path,
 		.bearer = t->token,

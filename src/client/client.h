@@ -21,6 +21,7 @@
 #include "hublink/backoff.h"
 #include "hublink/hub_url.h"
 #include "hublink/realtime.h"
+#include "hublink/way.h"
 #include "io/loop.h"
 
 #define CLIENT_SESSIONS_MAX 16
@@ -32,6 +33,7 @@ struct client {
 	struct loop *loop;
 	struct identity identity;
 	struct hub_url url;
+	struct way *way; /* out of here */
 	struct tls_context *tls;
 	struct fl_identity *dtls;
 	struct modulehost *modules;

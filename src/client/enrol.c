@@ -106,9 +106,11 @@ static void ask(void *arg)
 				 proof, "publicKey", sign_key_public(c->identity.key), "name",
 				 json_object_get(status, "name"), "platform",
 				 json_object_get(status, "platform"), "version", FAIRLEAD_VERSION);
+	way_refresh(c->way);
 	struct hub_request_config config = {
 		.url = &c->url,
 		.tls = c->tls,
+		.proxy = way_to(c->way, c->url.host),
 		.method = "POST",
 		.target = "/endpoint/enrol",
 		.body = body,

@@ -17,24 +17,15 @@
 #define TOKEN_MAX 512 /* bytes of an enrolment token's text, with room to spare */
 
 struct options {
-	char *hub, *enrol, *enrol_file, *data, *modules, *proxy;
+	char *config, *hub, *enrol, *enrol_file, *data, *modules;
+	struct way_options way;
 	struct opt_asked asked;
 };
 
-static int parse_proxy(void *target, const struct opt *opt, const char *value, char why[128])
-{
-	struct options *o = target;
-
-	if (strcmp(value, "auto") != 0 && strcmp(value, "none") != 0) {
-		snprintf(why, 128, "this version connects directly; use auto or none");
-		return -EINVAL;
-	}
-	free(o->proxy);
-	o->proxy = strdup(value);
-	return o->proxy ? 0 : -ENOMEM;
-}
-
 static const struct opt table[] = {
+	{ "config", 'c', OPT_STRING, offsetof(struct options, config), "FILE",
+	  "options, one \"key = value\" a line; those of the command line count more",
+	  .cli_only = true },
 	{ "hub", 0, OPT_STRING, offsetof(struct options, hub), "URL",
 	  "the hub, as https://HOST:PORT; once enrolled it is remembered" },
 	{ "enrol", 0, OPT_STRING, offsetof(struct options, enrol), "TOKEN",
@@ -48,8 +39,7 @@ static const struct opt table[] = {
 	{ "modules", 0, OPT_STRING, offsetof(struct options, modules), "DIR",
 	  "folder of the module programs; otherwise modules/ beside this program, or where they "
 	  "were installed" },
-	{ "proxy", 0, OPT_CUSTOM, offsetof(struct options, proxy), "auto|none",
-	  "the way out to the hub; this version connects directly", .parse = parse_proxy },
+	WAY_OPTIONS(offsetof(struct options, way)),
 	OPT_ASKED(offsetof(struct options, asked)),
 	{ NULL },
 };
@@ -167,6 +157,13 @@ static int open_identity(struct client *c, struct options *o)
 	return 0;
 }
 
+static int open_way(struct client *c, const struct options *o)
+{
+	char why[512];
+
+	return way_create(&o->way, &c->way, why) < 0 ? usage_error(why) : 0;
+}
+
 static int prepare(struct client *c, const struct options *o)
 {
 	char dir[4096], why[256] = "Out of memory.";
@@ -228,25 +225,47 @@ static int serve(struct options *o)
 	c->identity.lock_fd = -1;
 	int status = open_identity(c, o);
 	if (status == 0)
+		status = open_way(c, o);
+	if (status == 0)
 		status = prepare(c, o) < 0 ? 1 : run(c, o);
 	identity_close(&c->identity);
 	tls_context_unref(c->tls);
 	modulehost_destroy(c->modules); /* stops its watches, so before the loop */
 	loop_destroy(c->loop);
 	fl_identity_destroy(c->dtls);
+	way_destroy(c->way);
 	free(c);
 	return status;
+}
+
+/* The command line, over the file that it names. */
+static int read_options(struct options *o, int argc, char **argv, int *first,
+			struct opt_error *error)
+{
+	struct options file = { 0 };
+	int err = opt_defaults(table, o);
+
+	if (err == 0)
+		err = opt_parse_args(table, o, argc, argv, false, first, error);
+	if (err < 0 || !o->config)
+		return err;
+	err = opt_defaults(table, &file);
+	if (err == 0)
+		err = opt_parse_file(table, &file, o->config, error);
+	if (err == 0)
+		err = opt_parse_args(table, &file, argc, argv, false, first, error);
+	opt_finish(table, o);
+	*o = file;
+	return err;
 }
 
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
-	struct opt_error error;
+	struct opt_error error = { "out of memory." };
 	int first, status;
 
-	if (opt_defaults(table, &o) < 0)
-		return 1;
-	if (opt_parse_args(table, &o, argc, argv, false, &first, &error) < 0)
+	if (read_options(&o, argc, argv, &first, &error) < 0)
 		status = usage_error(error.text);
 	else if (opt_print_asked(&program, &o.asked, stdout))
 		status = 0;
@@ -255,6 +274,5 @@ int main(int argc, char **argv)
 	else
 		status = serve(&o);
 	opt_finish(table, &o);
-	free(o.proxy);
 	return status;
 }

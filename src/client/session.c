@@ -431,6 +431,7 @@ static int start_peer(struct session *s, json_t *args)
 		.n_video_codecs = granted(s, "screen") ? ARRAY_LEN(codecs) : 0,
 		.video_max_bps = VIDEO_KBPS_MAX * 1000u,
 		.loopback = s->client->loopback,
+		.proxy = way_of_peers(s->client->way),
 	};
 	const char *sdp = json_string_value(json_object_get(args, "sdp"));
 

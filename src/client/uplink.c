@@ -228,9 +228,11 @@ static const struct realtime_handler handler = { on_up, on_call, on_down };
 static void on_retry(void *arg)
 {
 	struct client *c = arg;
+	way_refresh(c->way);
 	struct realtime_config config = {
 		.url = &c->url,
 		.tls = c->tls,
+		.proxy = way_to(c->way, c->url.host),
 		.path = "/endpoint",
 		.ping_us = CLIENT_PING_US,
 		.timeout_us = CLIENT_SILENCE_US,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/x509_vfy.h>
 
@@ -11,13 +12,16 @@
 #include "base/text.h"
 #include "io/resolve.h"
 #include "io/tls.h"
+#include "io/tunnel.h"
 
 #define ADDRESS_TIMEOUT (8 * USEC_PER_SEC) /* connect and handshake on one address */
+#define PROXY_TIMEOUT (10 * USEC_PER_SEC)  /* through the proxy, and again for the handshake */
 
 struct hub_conn {
 	struct loop *loop;
 	struct hub_url url;
 	struct tls_context *tls;
+	struct proxy *proxy; /* NULL: directly */
 	const struct hub_conn_handler *handler;
 	void *arg;
 	struct resolve *resolve;
@@ -27,7 +31,7 @@ struct hub_conn {
 	bool open;
 	bool told; /* on_close was called or is no longer wanted */
 	int err;   /* of the last address tried */
-	char why[400];
+	char why[600];
 	struct loop_deferred later;
 	bool later_set;
 };
@@ -52,13 +56,32 @@ static const char *tls_remedy(const struct hub_conn *c)
 	return "If the hub has a certificate of its own, name its CA with --ca FILE.";
 }
 
+/* A proxy may let us through and then answer in the hub's place. */
+static bool somebody_else_answers(const struct hub_conn *c)
+{
+	const struct tls_session *session = c->stream ? stream_tls(c->stream) : NULL;
+	uint8_t cert[32], key[32];
+
+	return c->proxy && session && !tls_session_peer_fingerprint(session, cert, key);
+}
+
 static void explain(struct hub_conn *c, int err)
 {
 	const char *at = c->url.authority;
 	const char *tls = c->stream ? stream_error_text(c->stream) : NULL;
 
 	c->err = err;
-	if (err == -ECONNREFUSED)
+	if (err == FL_EPROXY)
+		snprintf(c->why, sizeof(c->why), "%s", tls ? tls : err_text(err));
+	else if (!c->open && (err == FL_ETLS || err == -ETIMEDOUT) && somebody_else_answers(c))
+		snprintf(c->why, sizeof(c->why),
+			 "The proxy %.100s said that it reached %.120s, but what answers there "
+			 "speaks "
+			 "no TLS. Look at https://%.120s/ in a browser behind this proxy: it may "
+			 "show "
+			 "a page to sign in, or one that says why.",
+			 proxy_text(c->proxy), at, at);
+	else if (err == -ECONNREFUSED)
 		snprintf(
 			c->why, sizeof(c->why),
 			"Nothing answers at %.200s (connection refused). Is the hub running there?",
@@ -160,8 +183,22 @@ static void on_resolved(void *arg, int err, const char *why, const struct addr *
 	try_next(c);
 }
 
+/* The proxy resolves the name; there is one try. */
+static int connect_by_proxy(struct hub_conn *c)
+{
+	struct stream_config config = {
+		.open_timeout_us = PROXY_TIMEOUT,
+		.tls = c->tls,
+		.server_name = c->url.host,
+	};
+
+	return tunnel_connect(c->loop, c->proxy, c->url.host, c->url.port, &config, &stream_handler,
+			      c, &c->stream);
+}
+
 int hub_conn_create(struct loop *loop, const struct hub_url *url, struct tls_context *tls,
-		    const struct hub_conn_handler *handler, void *arg, struct hub_conn **out)
+		    struct proxy *proxy, const struct hub_conn_handler *handler, void *arg,
+		    struct hub_conn **out)
 {
 	struct hub_conn *c = calloc(1, sizeof(*c));
 
@@ -172,7 +209,9 @@ int hub_conn_create(struct loop *loop, const struct hub_url *url, struct tls_con
 	c->tls = tls_context_ref(tls);
 	c->handler = handler;
 	c->arg = arg;
-	int err = resolve_start(loop, url->host, url->port, on_resolved, c, &c->resolve);
+	c->proxy = proxy ? proxy_ref(proxy) : NULL;
+	int err = proxy ? connect_by_proxy(c)
+			: resolve_start(loop, url->host, url->port, on_resolved, c, &c->resolve);
 	if (err < 0) {
 		hub_conn_destroy(c);
 		return err;
@@ -196,6 +235,8 @@ void hub_conn_destroy(struct hub_conn *c)
 	stream_destroy(c->stream);
 	c->stream = NULL;
 	tls_context_unref(c->tls);
+	proxy_unref(c->proxy);
+	c->proxy = NULL;
 	loop_defer(c->loop, &c->later, release, c);
 }
 
@@ -213,4 +254,16 @@ void hub_conn_close(struct hub_conn *c)
 const struct stream *hub_conn_stream(const struct hub_conn *c)
 {
 	return c->stream;
+}
+
+bool hub_conn_is_local(const struct hub_conn *c)
+{
+	struct addr at;
+
+	if (!c->proxy)
+		return c->stream && stream_remote(c->stream, &at) &&
+		       addr_range(&at) == ADDR_LOOPBACK;
+	if (addr_parse_ip(c->url.host, &at) == 0)
+		return addr_range(&at) == ADDR_LOOPBACK;
+	return strcasecmp(c->url.host, "localhost") == 0;
 }

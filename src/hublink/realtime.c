@@ -336,7 +336,8 @@ int realtime_create(struct loop *loop, const struct realtime_config *config,
 		&(struct http_client_config){ .timeout_us = 10 * USEC_PER_SEC });
 	int err = -ENOMEM;
 	if (rt->path && rt->http && (!config->bearer || rt->bearer))
-		err = hub_conn_create(loop, &rt->url, config->tls, &conn_handler, rt, &rt->conn);
+		err = hub_conn_create(loop, &rt->url, config->tls, config->proxy, &conn_handler, rt,
+				      &rt->conn);
 	if (err < 0) {
 		realtime_destroy(rt);
 		return err;
@@ -421,8 +422,5 @@ const struct tls_session *realtime_tls(const struct realtime *rt)
 
 bool realtime_is_local(const struct realtime *rt)
 {
-	const struct stream *s = rt->conn ? hub_conn_stream(rt->conn) : NULL;
-	struct addr at;
-
-	return s && stream_remote(s, &at) && addr_range(&at) == ADDR_LOOPBACK;
+	return rt->conn && hub_conn_is_local(rt->conn);
 }

@@ -194,7 +194,8 @@ int hub_request_start(struct loop *loop, const struct hub_request_config *config
 	int err = -ENOMEM;
 	if (r->method && r->target && r->http && (!config->body || r->body) &&
 	    (!config->bearer || r->bearer))
-		err = hub_conn_create(loop, &r->url, config->tls, &conn_handler, r, &r->conn);
+		err = hub_conn_create(loop, &r->url, config->tls, config->proxy, &conn_handler, r,
+				      &r->conn);
 	if (err < 0) {
 		hub_request_destroy(r);
 		return err;

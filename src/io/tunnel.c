@@ -160,6 +160,14 @@ static const char *scheme_names(unsigned long bits, char *dst, size_t cap)
 	return len ? dst : "an unknown scheme";
 }
 
+static void fail_password(struct tunnel *t)
+{
+	fail(t, "proxy-password",
+	     "The proxy %s refused the user or the password. They are not tried again until they "
+	     "change: see --proxy-user and --proxy-password-file.",
+	     name_of(t));
+}
+
 /* 407: it wants to know who we are (RFC 9110 §15.5.8). */
 static void take_407(struct tunnel *t)
 {
@@ -173,12 +181,7 @@ static void take_407(struct tunnel *t)
 	p->scheme = 0;
 	if (t->scheme & offered & BY_PASSWORD) {
 		answered(t, PROXY_REFUSED);
-		fail(t, "proxy-password",
-		     "The proxy %s refused the user or the password. They are not tried again "
-		     "until "
-		     "they change: put the right ones into --proxy-user and the file of "
-		     "--proxy-password-file.",
-		     name_of(t));
+		fail_password(t);
 	} else if (password && t->scheme != BY_PASSWORD && offered & BY_PASSWORD) {
 		start_over(t, BY_PASSWORD); /* it asks for another one than the last time */
 	} else if (offered & BY_TICKET && t->scheme != BY_TICKET) {
@@ -237,11 +240,7 @@ static void take_socks(struct tunnel *t)
 	t->curl->easy_get(t->easy, CURLINFO_PROXY_ERROR, &code);
 	if (code == CURLPX_USER_REJECTED && p->password) {
 		answered(t, PROXY_REFUSED);
-		fail(t, "proxy-password",
-		     "The proxy %s refused the user or the password. They are not tried again "
-		     "until "
-		     "they change.",
-		     name_of(t));
+		fail_password(t);
 	} else if (code == CURLPX_USER_REJECTED || code == CURLPX_NO_AUTH) {
 		fail(t, "proxy-user",
 		     "The proxy %s wants to know who is there. Give a user and password with "
@@ -510,11 +509,7 @@ static void on_start(void *arg)
 		case PROXY_WAIT:
 			return;
 		case PROXY_NO:
-			fail(t, "proxy-password",
-			     "The proxy %s has refused the user or the password before. They are "
-			     "not "
-			     "tried again until they change.",
-			     name_of(t));
+			fail_password(t);
 			return;
 		}
 	}

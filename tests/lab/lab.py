@@ -50,6 +50,7 @@ USER, PASSWORD = "lab", "the password of the lab"
 #   out: what may leave: "all", "tcp", "tcp443" (both with DNS), "nothing"
 #   lans: a network each; routed: whether they may talk to each other; isolated: the hosts of one may not
 #   hairpin: a host's public address works from inside, too
+#   v6: IPv6 and nothing else; dual: IPv6 as well; either with a stateful firewall
 #   delay_ms, loss_permille, late_permille: of the broadband line, each way; late: behind what was sent after it
 #   seed: of loss and lateness
 DEFAULTS = {"nat": "cone", "lets_in": "port", "out": "all", "lans": 1, "hosts": 1, "routed": True, "isolated": False,
@@ -62,6 +63,7 @@ KINDS = {
     "symmetric": {"nat": "symmetric"},
     "cgn": {"carrier": True},
     "ipv6-only": {"nat": None, "v6": True},
+    "dual-symmetric": {"nat": "symmetric", "dual": True},
     "udp-blocked": {"out": "tcp"},
     "tcp443-only": {"out": "tcp443"},
     "proxy-only": {"out": "nothing"},
@@ -165,6 +167,10 @@ LAN_WITHOUT_UDP = """table bridge filter { chain forward {
 }"""
 
 
+SERVERS = {4: ipaddress.ip_network("198.18.0.0/24"), 6: ipaddress.ip_network("2001:db8::/64")}  # by IP version
+NODAD = {4: "", 6: " nodad"}  # words at the end of ip address add
+
+
 class RefusedRules(Exception):
     pass
 
@@ -203,7 +209,8 @@ class Site(Programs):
     def __init__(self, lab, number, name, changes):
         self.lab, self.name, self.number = lab, name, number
         self.kind = {**DEFAULTS, **KINDS[name], **changes}
-        self.v6 = bool(self.kind.get("v6"))
+        self.v6 = bool(self.kind.get("v6"))  # only
+        self.dual = bool(self.kind.get("dual"))
         self.hosts, self.addresses = [], []
         self.router = self.edge = lab.net()
         self.router.forward()
@@ -249,29 +256,31 @@ class Site(Programs):
     def _lans(self):
         for lan in range(self.kind["lans"]):
             self.router.batch(f"link add br{lan} type bridge forward_delay 0", f"link set br{lan} up",
-                              f"address add {self._network(lan)[1]}/{self._network(lan).prefixlen} dev br{lan} "
-                              + ("nodad" if self.v6 else ""))
+                              *(f"address add {network[1]}/{network.prefixlen} dev br{lan}{NODAD[network.version]}"
+                                for network in self._networks(lan)))
             for _ in range(self.kind["hosts"]):
                 self._host(lan)
 
-    def _network(self, lan):
+    def _networks(self, lan):
+        """One, or two with dual: what stands first is in .addresses."""
+        v6 = ipaddress.ip_network(f"2001:db8:{self.number:x}:{lan}::/64")
         if self.v6:
-            return ipaddress.ip_network(f"2001:db8:{self.number:x}:{lan}::/64")
-        if self.kind["nat"]:
-            return ipaddress.ip_network(f"192.168.{lan + 1}.0/24")
-        return ipaddress.ip_network(f"198.19.{self.number}.0/24")
+            return [v6]
+        v4 = ipaddress.ip_network(f"192.168.{lan + 1}.0/24" if self.kind["nat"] else f"198.19.{self.number}.0/24")
+        return [v4, v6] if self.dual else [v4]
 
     def _host(self, lan):
-        host, network, k = self.lab.net(), self._network(lan), len(self.hosts)
-        port, address = f"port{k}", network[10 + k]
+        host, networks, k = self.lab.net(), self._networks(lan), len(self.hosts)
+        port = f"port{k}"
         self.lab.join(self.router, port, host, "eth0")
         self.router.batch(f"link set {port} master br{lan}")
         if self.kind["isolated"]:
             self.router.run("bridge", "link", "set", "dev", port, "isolated", "on")
-        host.batch(f"address add {address}/{network.prefixlen} dev eth0" + (" nodad" if self.v6 else ""),
-                   f"route add default via {network[1]}")
+        for network in networks:
+            host.batch(f"address add {network[10 + k]}/{network.prefixlen} dev eth0{NODAD[network.version]}",
+                       f"route add default via {network[1]}")
         self.hosts.append(host)
-        self.addresses.append(str(address))
+        self.addresses.append(str(networks[0][10 + k]))
 
     def wan_bytes(self):
         link = json.loads(self.edge.ip("-j -s link show dev wan"))[0]["stats64"]
@@ -286,6 +295,37 @@ class Site(Programs):
         return [{"url": f"stun:{at}:{PORT}"}] + [
             {"url": url, "username": USER, "credential": PASSWORD}
             for transport, url in urls.items() if not transports or transport in transports]
+
+
+class Vpn:
+    """A gateway on the internet, and computers that have an interface in its network besides their own."""
+
+    ADDRESS = "198.18.0.99"
+
+    def __init__(self, lab):
+        self.lab, self.members = lab, 0
+        self.gateway = lab.server(self.ADDRESS)
+        self.gateway.forward()
+        self.gateway.batch("link add br0 type bridge forward_delay 0", "link set br0 up", "address add 10.8.0.1/24 dev br0")
+        self.gateway.rules("""table ip nat { chain source {
+            type nat hook postrouting priority srcnat
+            oifname "eth0" masquerade fully-random
+        }
+        }
+        table bridge own { chain members {
+            type filter hook prerouting priority -300
+            ip saddr != 10.8.0.0/24 drop
+        }
+        }""")  # as WireGuard does: what comes from elsewhere is not a member's
+
+    def add(self, host, everything):
+        """everything: the way to the internet is through the VPN, too. The cable to the gateway stands for the tunnel, whose
+        packets nobody counts."""
+        self.members += 1
+        self.lab.join(self.gateway, f"member{self.members}", host, "tun0")
+        self.gateway.batch(f"link set member{self.members} master br0")
+        host.batch(f"address add 10.8.0.{self.members + 1}/24 dev tun0",
+                   *(["route replace default via 10.8.0.1"] if everything else []))
 
 
 class Lab(Services, nets.Lab):
@@ -310,7 +350,8 @@ class Lab(Services, nets.Lab):
             raise Unsupported(f"the kernel lets us make no NAT: {refused}") from refused
         self.internet.forward()
         self.internet.batch("link add servers type bridge forward_delay 0", "link set servers up",
-                            "address add 198.18.0.1/24 dev servers", "address add 2001:db8::1/64 dev servers nodad")
+                            *(f"address add {network[1]}/{network.prefixlen} dev servers{NODAD[version]}"
+                              for version, network in SERVERS.items()))
         self.relay_host = self.server(RELAY, RELAY_OTHER, RELAY_V6, RELAY_OTHER_V6)
         # the internet has no way to private addresses
         self.internet.batch(*(f"route add unreachable {net}" for net in
@@ -336,8 +377,9 @@ class Lab(Services, nets.Lab):
         net, name = self.net(), f"server{next(self.server_numbers)}"
         self.join(self.internet, name, net, "eth0")
         self.internet.batch(f"link set {name} master servers")
-        net.batch(*(f"address add {address}/64 dev eth0 nodad" if ":" in address else f"address add {address}/24 dev eth0"
-                    for address in addresses), "route add default via 198.18.0.1", "route add default via 2001:db8::1")
+        for address in map(ipaddress.ip_address, addresses):
+            net.batch(f"address add {address}/{SERVERS[address.version].prefixlen} dev eth0{NODAD[address.version]}",
+                      f"route replace default via {SERVERS[address.version][1]}")
         return net
 
     def join(self, a, name_a, b, name_b, kind=None):

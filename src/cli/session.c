@@ -19,7 +19,7 @@
 #define LOST_US (60 * USEC_PER_SEC)	    /* without a route */
 #define SEARCH_REPORT_US (5 * USEC_PER_SEC) /* while no route is found */
 #define GOODBYE_US (500 * USEC_PER_MSEC)
-#define ICE_SERVERS_MAX 8
+#define ICE_SERVERS_MAX 16
 
 const char *const session_route_names[] = { "auto", "local", "punched", "relayed", NULL };
 

@@ -16,7 +16,7 @@
 #define SEARCH_REPORT_US (5 * USEC_PER_SEC) /* while no route is found */
 #define CHANNEL_QUEUE_MAX (4u << 20)	    /* bytes that a channel did not take yet */
 #define VIDEO_KBPS_MAX 8000
-#define ICE_SERVERS_MAX 8
+#define ICE_SERVERS_MAX 16
 #define TRIM_US (2 * USEC_PER_SEC)
 
 /* A message that the channel's own queue had no room for. */

@@ -210,8 +210,8 @@ int driver_ice_servers(struct fl_peer *p, const struct fl_peer_config *config)
 		if (err == 0)
 			err = url.turn ? driver_relays_add(p, &url, server)
 				       : stun_server(p, &url, server->url);
-		if (err == FL_EUNSUPPORTED)
-			err = 0; /* another one may be of use */
+		if (err == FL_EUNSUPPORTED || err == FL_EQUOTA)
+			err = 0; /* the others may be of use */
 		if (err == FL_EMALFORMED)
 			err = -EINVAL;
 	}

@@ -83,6 +83,10 @@ void driver_server_broken(struct driver_server *s, int err)
 {
 	bool late = err == -ETIMEDOUT;
 
+	/* an address of a family that we do not have tells less than what another one met */
+	if (s && s->told.error[0] && (err == -ENETUNREACH || err == -EADDRNOTAVAIL))
+		return;
+
 	/* a way that ends before it was open; after that the client's own word counts */
 	driver_server_failed(s, late ? FL_SERVER_SILENT : FL_SERVER_FAILED, 0,
 			     late		      ? "no answer"
@@ -144,9 +148,11 @@ static bool is_stun(const struct driver_server *row)
 	return row->addrs[0].family != ADDR_NONE || row->addrs[1].family != ADDR_NONE;
 }
 
-/* Where no route was found, the relays that were not to be had are part of the reason. */
+/* Where no route was found, that no relay was to be had is part of the reason: the first is named,
+ * which is the one over UDP as a rule. */
 static void explain(struct fl_route *route)
 {
+	const struct fl_server *first = NULL;
 	size_t len = strlen(route->reason);
 
 	for (size_t i = 0; i < route->n_servers; i++) {
@@ -156,10 +162,12 @@ static void explain(struct fl_route *route)
 			continue;
 		if (s->state == FL_SERVER_ANSWERED)
 			return;
-		snprintf(route->reason + len, sizeof(route->reason) - len,
-			 " No relay: %.90s: %.90s.", s->url,
-			 s->error[0] ? s->error : fl_server_state_name(s->state));
+		first = first ? first : s;
 	}
+	if (first)
+		snprintf(route->reason + len, sizeof(route->reason) - len,
+			 " No relay: %.90s: %.90s.", first->url,
+			 first->error[0] ? first->error : fl_server_state_name(first->state));
 }
 
 void driver_servers_describe(const struct fl_peer *p, struct fl_route *route)

@@ -1,5 +1,7 @@
 #include "deploy/verify.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 /* Any file at all, read as a list and compared; and the same bytes as /network.json. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -28,6 +28,7 @@ MAY = {
     "peer": {"base", "io", "proto/*"},
     "relay": {"base", "io", "proto/*"},
     "deploy": {"base"},
+    "wayout": {"base", "io"},
     "modules": {"base", "io"},
     "policy": {"base"},
     "report": {"base", "policy"},

@@ -226,6 +226,8 @@ static enum seen_transport transport_of(const char *url)
 
 	if (tail && strcmp(tail + 11, "wss") == 0)
 		return SEEN_WSS;
+	if (tail && strcmp(tail + 11, "udp") == 0)
+		return SEEN_UDP;
 	if (strncmp(url, "turns:", 6) == 0)
 		return SEEN_TLS;
 	return tail && strcmp(tail + 11, "tcp") == 0 ? SEEN_TCP : SEEN_UDP;
@@ -261,7 +263,7 @@ bool verdict_relay_add(struct verdict_relay relays[VERDICT_RELAYS_MAX], size_t *
 	if (*end == ':')
 		port = strtoul(end + 1, NULL, 10);
 	r = entry(relays, n, host);
-	if (r)
+	if (r && !r->port[transport_of(url)])
 		r->port[transport_of(url)] = port && port <= UINT16_MAX ? (uint16_t)port
 					     : scheme == 6		? 5349
 									: 3478;

@@ -42,6 +42,7 @@ static void submit_route(struct session *s, bool from_device, const char *text,
 	struct row row = row_of(s, ROW_ROUTE, text);
 
 	row.from_device = from_device;
+	row.verdict = verdicts_row(s);
 	row.call = call;
 	row.stored = route_stored;
 	row.arg = s->broker;
@@ -74,6 +75,7 @@ void broker_route(struct session *s, bool from_device, const json_t *route, stru
 	struct session_route *r = &s->routes[from_device];
 	char *text = json_dumps(route, JSON_COMPACT);
 
+	verdicts_take(s, from_device, route);
 	if (!text) {
 		rt_call_answer(call, -ENOMEM);
 	} else if (r->busy) {
@@ -100,6 +102,7 @@ static void session_free(struct session *s)
 	}
 	json_decref(s->connected);
 	json_decref(s->held);
+	verdicts_finish(s);
 	free(s->call_id);
 	free(s);
 }
@@ -178,6 +181,8 @@ static void submit_end(struct session *s, const char *actor, const char *action,
 
 	submit_waiting(s, false);
 	submit_waiting(s, true);
+	verdicts_end(s);
+	row.verdict = verdicts_row(s);
 	row.actor = actor;
 	row.action = action;
 	row.detail = detail;
@@ -426,6 +431,7 @@ void broker_resume(struct session *s, struct console *c)
 	drop_console(s);
 	hold(s, c);
 	s->limit = -1; /* it may have changed while the console was away */
+	verdicts_tell(s);
 	budget_changed(s->broker->hub->budget);
 }
 
@@ -505,6 +511,11 @@ struct session *broker_next(struct broker *b, struct session *after)
 	return at == &b->all ? NULL : list_entry(at, struct session, all);
 }
 
+struct hub *broker_hub(const struct broker *b)
+{
+	return b->hub;
+}
+
 size_t broker_count(const struct broker *b)
 {
 	return map_count(b->by_id);
@@ -556,6 +567,7 @@ static int load_one(void *arg, const struct store_session *row)
 	s->stored = s->answered = true;
 	text_copy(s->user, sizeof(s->user), row->user);
 	text_copy(s->user_name, sizeof(s->user_name), row->user_name);
+	verdicts_load(s, row);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "hub/realtime/registry.h"
+#include "hub/realtime/verdicts.h"
 
 #define BROKER_SESSIONS_MAX 100000
 #define BROKER_PER_CONSOLE 64
@@ -43,6 +44,7 @@ struct session {
 	char *call_id; /* of Connect, until the row is stored */
 	json_t *connected, *held;
 	struct session_route routes[2]; /* console's, device's */
+	struct session_verdict verdict;
 	struct loop_timer answer_timer;
 	usec_t alone_since; /* USEC_NEVER: held */
 };
@@ -51,6 +53,7 @@ int broker_create(struct hub *hub, struct broker **out) FL_WARN_UNUSED;
 int broker_load(struct broker *b, struct store *s) FL_WARN_UNUSED; /* running ones, after devices */
 void broker_destroy(struct broker *b);
 size_t broker_count(const struct broker *b);
+struct hub *broker_hub(const struct broker *b);
 
 struct session *broker_find(struct broker *b, const char *id);
 /* Walks those that have not ended: starts with NULL, ends with it. */

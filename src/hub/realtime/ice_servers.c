@@ -84,7 +84,7 @@ static enum policy_turn transport_of(const char *url)
 	return POLICY_UDP;
 }
 
-static json_t *turn_urls(const struct hub *h, const char *host, const struct policy *policy)
+json_t *ice_servers_turn_urls(const struct hub *h, const char *host, const struct policy *policy)
 {
 	const struct opt_list *turn = &h->config->turn;
 	json_t *urls = json_array();
@@ -105,7 +105,7 @@ static void add_turn(const struct hub *h, const char *host, const char *who,
 		     const struct policy *policy, json_t *list)
 {
 	char user[TURN_AUTH_USER_MAX + 1], password[TURN_AUTH_PASSWORD_LEN];
-	json_t *urls = turn_urls(h, host, policy);
+	json_t *urls = ice_servers_turn_urls(h, host, policy);
 
 	snprintf(user, sizeof(user), "%lld:%.100s",
 		 (long long)(hub_now_ms() / 1000 + ICE_SERVERS_LIFE_S), who);

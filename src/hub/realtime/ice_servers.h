@@ -21,5 +21,8 @@
 json_t *ice_servers_for(const struct hub *h, const char *host, const char *who,
 			const struct policy *policy);
 
+/* The relays' URLs alone; policy NULL: all. NULL: no memory. */
+json_t *ice_servers_turn_urls(const struct hub *h, const char *host, const struct policy *policy);
+
 /* "turn:host:3478?transport=udp", "turns::5349" (the hub's own name). */
 bool ice_servers_turn_valid(const char *url);

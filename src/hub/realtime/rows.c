@@ -1,6 +1,7 @@
 #include "hub/realtime/rows.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -11,7 +12,7 @@ struct row_job {
 	struct row row; /* its strings are the ones below */
 	char session[STORE_ID_CAP], device[STORE_ID_CAP], user[STORE_ID_CAP];
 	char actor[STORE_TITLE_CAP], action[32];
-	char *text, *detail;
+	char *text, *detail, *verdict;
 	int64_t now;
 };
 
@@ -19,7 +20,17 @@ static void free_job(struct row_job *j)
 {
 	free(j->text);
 	free(j->detail);
+	free(j->verdict);
 	free(j);
+}
+
+/* Its words are constants; only the whole was copied. */
+static int store_verdict(const struct row_job *j, struct store *s)
+{
+	struct store_verdict v = j->row.verdict;
+
+	v.json = j->verdict;
+	return v.json ? s->ops->session_verdict(s, j->session, &v) : 0;
 }
 
 static int run(struct store_job *job, struct store *s)
@@ -37,9 +48,12 @@ static int run(struct store_job *job, struct store *s)
 		err = s->ops->session_add(s, &row);
 		break;
 	case ROW_ROUTE:
-		return s->ops->session_route(s, j->session, j->row.from_device, j->text);
+		err = s->ops->session_route(s, j->session, j->row.from_device, j->text);
+		return err < 0 ? err : store_verdict(j, s);
 	case ROW_END:
 		err = s->ops->session_end(s, j->session, j->text, j->now);
+		if (err == 0)
+			err = store_verdict(j, s);
 		break;
 	}
 	if (err < 0)
@@ -74,7 +88,8 @@ static struct row_job *make_job(const struct row *row)
 	text_copy(j->action, sizeof(j->action), row->action ? row->action : "");
 	j->text = row->text ? strdup(row->text) : NULL;
 	j->detail = row->detail ? json_dumps(row->detail, JSON_COMPACT) : strdup("{}");
-	if (j->text && j->detail)
+	j->verdict = row->verdict.json ? strdup(row->verdict.json) : NULL;
+	if (j->text && j->detail && !j->verdict == !row->verdict.json)
 		return j;
 	free_job(j);
 	return NULL;

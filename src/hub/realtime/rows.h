@@ -16,6 +16,7 @@ struct row {
 	const char *session, *device, *user; /* ids */
 	const char *text;		     /* ADD: modules, ROUTE: route (JSON); END: reason */
 	bool from_device;		     /* ROUTE */
+	struct store_verdict verdict;	     /* ROUTE, END; json NULL: none */
 	const char *actor, *action;	     /* of the audit row; not for ROUTE */
 	json_t *detail;			     /* taken over */
 	struct rt_call *call;		     /* taken over; NULL: nobody waits */

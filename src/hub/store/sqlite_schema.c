@@ -159,8 +159,10 @@ const char *const sqlite_statements[ST_COUNT] = {
 	[ST_SESSIONS_RUNNING] = SESSION_SELECT " WHERE s.ended IS NULL",
 	[ST_SESSION] = SESSION_SELECT " WHERE s.id = ?",
 	/* beside max() SQLite takes the other columns from the row that has it: the newest */
-	[ST_ROUTES] = "SELECT 'hub', '', s.method, s.cause, s.side, count(*), s.verdict,"
-		      " max(s.number) FROM sessions s WHERE s.started >= ? AND s.method IS NOT NULL"
+	[ST_ROUTES] = "SELECT p.id, p.name, s.method, s.cause, s.side, count(*), s.verdict,"
+		      " max(s.number) FROM sessions s JOIN devices d ON d.id = s.device"
+		      " JOIN places p ON p.id = d.place"
+		      " WHERE s.started >= ? AND s.method IS NOT NULL"
 		      " GROUP BY 1, 3, 4, 5 ORDER BY 1, 6 DESC, 8 DESC",
 	[ST_AUDIT_LAST] = "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1",
 	[ST_AUDIT_ADD] = "INSERT INTO audit VALUES(?, ?, ?, ?, ?, ?, ?)",

@@ -1,5 +1,6 @@
 #include "io/ifaces.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <linux/if_addr.h>
@@ -32,18 +33,44 @@ static unsigned mask_bits(const struct sockaddr *mask)
 	return bits;
 }
 
+/* A bridge with a network card among its ports is how a host of virtual machines reaches its own
+ * network; one with none leads to containers only. */
+static bool has_card(const char *bridge)
+{
+	char path[96];
+	bool card = false;
+	struct dirent *port;
+	DIR *ports;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/brif", bridge);
+	ports = opendir(path);
+	while (ports && !card && (port = readdir(ports))) {
+		char device[400];
+
+		if (port->d_name[0] == '.')
+			continue;
+		snprintf(device, sizeof(device), "/sys/class/net/%s/device", port->d_name);
+		card = access(device, F_OK) == 0;
+	}
+	if (ports)
+		closedir(ports);
+	return card;
+}
+
 static bool is_virtual(const char *name)
 {
-	static const char *const prefixes[] = { "docker",  "br-",     "virbr", "veth", "vmnet",
-						"vboxnet", "tun",     "tap",   "wg",   "zt",
-						"cni",	   "flannel", "lxc",   "lxd" };
+	static const char *const prefixes[] = { "docker", "virbr",   "veth", "vmnet", "vboxnet",
+						"tun",	  "tap",     "wg",   "zt",    "cni",
+						"podman", "flannel", "cali", "lxc",   "lxd" };
 	char path[64];
 
+	snprintf(path, sizeof(path), "/sys/class/net/%s/bridge", name);
+	if (access(path, F_OK) == 0)
+		return !has_card(name);
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
 		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
-	snprintf(path, sizeof(path), "/sys/class/net/%s/bridge", name);
-	return access(path, F_OK) == 0;
+	return false;
 }
 
 /* /proc/net/if_inet6 has the flags that getifaddrs() leaves out. */

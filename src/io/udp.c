@@ -37,6 +37,7 @@ struct udp {
 	bool flush_pending, *destroyed;
 	struct read_area *area; /* the loop's */
 	void (*on_batch)(void *arg, const struct dgram *dgrams, size_t n);
+	void (*on_error)(void *arg, const struct addr *to, int err);
 	void *arg;
 	struct udp_stats stats;
 	uint8_t *out;
@@ -274,6 +275,7 @@ int udp_create(struct loop *loop, const struct udp_config *config,
 	u->loop = loop;
 	u->fd = config->adopt ? config->fd : -1;
 	u->on_batch = on_batch;
+	u->on_error = config->on_error;
 	u->arg = arg;
 	list_init(&u->flush.node);
 	err = open_socket(u, config);
@@ -484,6 +486,8 @@ static size_t send_some(struct udp *u, size_t first)
 	if (sent < 0) {
 		u->stats.last_error = -errno;
 		u->stats.send_errors += out[0].n;
+		if (u->on_error)
+			u->on_error(u->arg, &u->queue[first].remote, u->stats.last_error);
 		return out[0].n;
 	}
 	for (int i = 0; i < sent; i++)

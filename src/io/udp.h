@@ -16,7 +16,10 @@ struct udp_config {
 	bool reuse;	    /* SO_REUSEADDR and SO_REUSEPORT, for mDNS */
 	int ttl;	    /* unicast and multicast; 0: the system's */
 	unsigned dscp;	    /* of what it sends (RFC 2474) */
-	bool adopt;	    /* take fd over, also on failure: bound already (inherited) */
+	/* Optional: the system refused a datagram to this address (-ENETUNREACH, -EPERM …). Called
+	 * while the queue is sent; it must not destroy the socket or send by it. */
+	void (*on_error)(void *arg, const struct addr *to, int err);
+	bool adopt; /* take fd over, also on failure: bound already (inherited) */
 	int fd;
 };
 

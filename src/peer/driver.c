@@ -92,12 +92,19 @@ static void on_batch(void *arg, const struct dgram *dgrams, size_t n)
 	driver_flush(p);
 }
 
+/* Into the report; the check is repeated in any case. */
+static void on_send_error(void *arg, const struct addr *to, int err)
+{
+	struct driver_socket *s = arg;
+
+	peer_note_error(s->peer->core, &s->addr, to, DGRAM_UDP, err);
+}
+
 /* Any free port, or one of the configured range, begun at a random place of it. */
-int driver_udp_open(struct fl_peer *p, const struct addr *at, int buffer,
+int driver_udp_open(struct fl_peer *p, struct udp_config config,
 		    void (*fn)(void *arg, const struct dgram *dgrams, size_t n), void *arg,
 		    struct udp **out)
 {
-	struct udp_config config = { .bind = *at, .rcvbuf = buffer, .sndbuf = buffer };
 	unsigned span = (unsigned)(p->port_max - p->port_min) + 1;
 	unsigned first = rng_below(rng_system(), span), tries = FL_MIN(span, PORT_TRIES);
 	int err = -EADDRINUSE;
@@ -132,6 +139,9 @@ static void open_socket(struct fl_peer *p, const struct iface *i)
 {
 	struct peer_local local = { .ice = { .type = ICE_HOST, .net = net_of(i) },
 				    .prefix_bits = i->prefix_bits };
+	struct udp_config config = {
+		.bind = i->addr, .rcvbuf = BUFFER, .sndbuf = BUFFER, .on_error = on_send_error
+	};
 	struct driver_socket *s = p->sockets;
 
 	while (s < p->sockets + DRIVER_SOCKETS_MAX && s->udp)
@@ -139,7 +149,7 @@ static void open_socket(struct fl_peer *p, const struct iface *i)
 	if (s == p->sockets + DRIVER_SOCKETS_MAX)
 		return;
 	s->peer = p;
-	if (driver_udp_open(p, &i->addr, BUFFER, on_batch, s, &s->udp) <
+	if (driver_udp_open(p, config, on_batch, s, &s->udp) <
 	    0) { /* such as a tentative address: its event comes later */
 		s->udp = NULL;
 		return;
@@ -154,13 +164,35 @@ static void open_socket(struct fl_peer *p, const struct iface *i)
 		driver_tcp_open(p, s);
 }
 
-static bool wanted(const struct fl_peer *p, const struct iface *i)
+/* Why an address is left alone, for the report; NULL: it is used. */
+static const char *unwanted(const struct iface *i)
 {
+	if (i->deprecated)
+		return "deprecated: its preferred lifetime is over";
+	if (i->addr.family == ADDR_V6 && addr_range(&i->addr) == ADDR_LINK_LOCAL)
+		return "link-local IPv6: SDP cannot carry which interface is meant";
+	return NULL;
+}
+
+static bool wanted(struct fl_peer *p, const struct iface *i)
+{
+	const struct ice_candidate c = { .addr = i->addr };
+	const char *why = unwanted(i);
+
 	if (i->loopback)
 		return p->loopback;
-	/* fe80 only reaches who has been told the scope, which SDP cannot carry */
-	return !i->deprecated &&
-	       !(i->addr.family == ADDR_V6 && addr_range(&i->addr) == ADDR_LINK_LOCAL);
+	if (why)
+		peer_left_out(p->core, usec_monotonic(), false, &c, i->name, PEER_IGNORED_ADDRESS,
+			      why);
+	return !why;
+}
+
+static bool has_socket(const struct fl_peer *p, const struct addr *ip)
+{
+	for (size_t s = 0; s < DRIVER_SOCKETS_MAX; s++)
+		if (p->sockets[s].udp && addr_ip_equal(&p->sockets[s].addr, ip))
+			return true;
+	return false;
 }
 
 /* Sockets follow the addresses the machine has. */
@@ -180,15 +212,9 @@ static void match_ifaces(struct fl_peer *p)
 		if (p->sockets[s].udp && !there)
 			close_socket(p, &p->sockets[s]);
 	}
-	for (int i = 0; i < n; i++) {
-		bool open = !wanted(p, &list[i]);
-
-		for (size_t s = 0; s < DRIVER_SOCKETS_MAX && !open; s++)
-			open = p->sockets[s].udp &&
-			       addr_ip_equal(&p->sockets[s].addr, &list[i].addr);
-		if (!open)
+	for (int i = 0; i < n; i++)
+		if (!has_socket(p, &list[i].addr) && wanted(p, &list[i]))
 			open_socket(p, &list[i]);
-	}
 }
 
 static void on_ifaces(void *arg)

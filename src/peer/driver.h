@@ -185,9 +185,8 @@ void driver_names_finish(struct fl_peer *p);
 void driver_names_links(struct fl_peer *p, const struct iface *list, size_t n);
 void driver_names_start(struct fl_peer *p); /* look-ups the core has asked for since */
 
-/* A socket at an address, with a port of the range that the configuration allows. buffer: bytes, 0:
- * the usual. */
-int driver_udp_open(struct fl_peer *p, const struct addr *at, int buffer,
+/* A socket with a port of the range that the configuration of the peer allows. */
+int driver_udp_open(struct fl_peer *p, struct udp_config config,
 		    void (*on_batch)(void *arg, const struct dgram *dgrams, size_t n), void *arg,
 		    struct udp **out) FL_WARN_UNUSED;
 /* Sends what the core has to say, starts look-ups, sets the timer. */

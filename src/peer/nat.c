@@ -108,12 +108,12 @@ static const struct addr *ask_from(const struct fl_peer *p, const struct addr *s
 static int open_sockets(struct fl_peer *p, const struct addr *from, struct addr local[2])
 {
 	struct driver_nat *n = &p->nat;
-	struct addr at = *from;
+	struct udp_config config = { .bind = *from };
 	int err = 0;
 
-	at.port = 0;
+	config.bind.port = 0;
 	for (size_t i = 0; i < ARRAY_LEN(n->udp) && err == 0; i++) {
-		err = driver_udp_open(p, &at, 0, on_batch, p, &n->udp[i]);
+		err = driver_udp_open(p, config, on_batch, p, &n->udp[i]);
 		if (err == 0)
 			local[i] = udp_addr(n->udp[i]);
 	}

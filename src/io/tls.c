@@ -153,7 +153,8 @@ int tls_client_create(const char *ca_file, enum tls_verify verify, const char *c
 	c->verify = verify == TLS_VERIFY_FULL;
 	/* without verification the chain is still built, so that the result can be told */
 	SSL_CTX_set_verify(c->ctx, c->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_default_verify_paths(c->ctx);
+	if (verify != TLS_VERIFY_IGNORE)
+		SSL_CTX_set_default_verify_paths(c->ctx);
 	if (ca_file && SSL_CTX_load_verify_locations(c->ctx, ca_file, NULL) != 1) {
 		char what[200];
 

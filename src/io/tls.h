@@ -20,8 +20,10 @@ int tls_server_create(const char *cert_file, const char *key_file, const char *c
 		      struct tls_context **out, char why[256]) FL_WARN_UNUSED;
 
 enum tls_verify {
-	TLS_VERIFY_FULL, /* system store plus ca_file */
-	TLS_VERIFY_NONE, /* the caller checks tls_session_peer_key() or authenticates inside */
+	TLS_VERIFY_FULL,   /* system store plus ca_file */
+	TLS_VERIFY_NONE,   /* the caller checks tls_session_peer_key() or authenticates inside */
+	TLS_VERIFY_IGNORE, /* the same, and nobody asks for the verification's result either: the
+			      system store, whose parsing may take 40 ms, is not read */
 };
 int tls_client_create(const char *ca_file, enum tls_verify verify, const char *const *alpn,
 		      struct tls_context **out, char why[256]) FL_WARN_UNUSED;
@@ -37,7 +39,8 @@ void tls_context_unref(struct tls_context *c); /* NULL is fine */
 bool tls_session_peer_fingerprint(const struct tls_session *s, uint8_t cert[32], uint8_t spki[32]);
 /* Issuer's common name or organisation as text; "" when unknown. Hostile text. */
 void tls_session_issuer(const struct tls_session *s, char *dst, size_t cap);
-/* X509_V_OK (0) or the verification error and its text, also with TLS_VERIFY_NONE. */
+/* X509_V_OK (0) or the verification error and its text, also with TLS_VERIFY_NONE; means nothing
+ * with TLS_VERIFY_IGNORE. */
 long tls_session_verify_result(const struct tls_session *s, const char **text);
 const char *tls_session_alpn(const struct tls_session *s); /* "" when none */
 const char *tls_session_version(const struct tls_session *s);

@@ -253,8 +253,8 @@ static int open_stream(struct relay_link *l)
 	int err = 0;
 
 	if (l->url.transport != TURN_TCP)
-		err = tls_client_create(NULL, TLS_VERIFY_NONE, wss ? http_alpn : turn_alpn, &l->tls,
-					why);
+		err = tls_client_create(NULL, TLS_VERIFY_IGNORE, wss ? http_alpn : turn_alpn,
+					&l->tls, why);
 	config.tls = l->tls;
 	if (err == 0 && l->proxy) {
 		config.open_timeout_us = PROXY_TIMEOUT_US;

@@ -86,6 +86,7 @@ static int send_now(struct peer *p, usec_t now, const struct dcep_channel *c, st
 		.limit = c->limit,
 		.data = data,
 	};
+	int err;
 
 	if (!data.len) {
 		m.ppid = text ? ASSOC_STRING_EMPTY : ASSOC_BINARY_EMPTY;
@@ -95,12 +96,18 @@ static int send_now(struct peer *p, usec_t now, const struct dcep_channel *c, st
 		m.reliability = ASSOC_RETRANSMITS;
 	else if (c->reliability == DCEP_LIFETIME)
 		m.reliability = ASSOC_LIFETIME;
-	return assoc_send(p->assoc, now, &m);
+	err = assoc_send(p->assoc, now, &m);
+	if (err == 0)
+		bucket_hand(&p->bucket, m.data.len);
+	return err;
 }
 
-static bool can_send(const struct peer *p, const struct dcep_channel *c)
+static bool can_send(struct peer *p, usec_t now, const struct dcep_channel *c)
 {
-	return c && c->state == DCEP_OPENED && p->assoc && !p->assoc_full && !p->control_len;
+	if (!c || c->state != DCEP_OPENED || !p->assoc || p->assoc_full || p->control_len)
+		return false;
+	p->bucket_waits = !bucket_open(&p->bucket, now);
+	return !p->bucket_waits;
 }
 
 int peer_channel_send(struct peer *p, usec_t now, int channel, struct span data, bool text)
@@ -113,7 +120,7 @@ int peer_channel_send(struct peer *p, usec_t now, int channel, struct span data,
 		return -EMSGSIZE;
 	if (!q || !c || q->closing || c->state == DCEP_CLOSING)
 		return -ENOENT;
-	if (can_send(p, c) && pktq_empty(&q->messages)) {
+	if (pktq_empty(&q->messages) && can_send(p, now, c)) {
 		err = send_now(p, now, c, data, text);
 		if (err != -EAGAIN)
 			return err;
@@ -173,7 +180,7 @@ static bool flush_one(struct peer *p, usec_t now, struct channel_queue *q)
 	struct span data;
 	uint32_t text;
 
-	if (!can_send(p, c) || !pktq_peek(&q->messages, &text, &data))
+	if (!pktq_peek(&q->messages, &text, &data) || !can_send(p, now, c))
 		return false;
 	if (send_now(p, now, c, data, text) == -EAGAIN) {
 		p->assoc_full = true;
@@ -193,6 +200,7 @@ void peer_flush_channels(struct peer *p, usec_t now)
 {
 	bool any = true;
 
+	p->bucket_waits = false;
 	if (p->assoc && !p->assoc_full && flush_control(p, now))
 		while (any && !p->assoc_full) {
 			any = false;

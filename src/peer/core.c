@@ -34,6 +34,8 @@ int peer_create(const struct peer_config *config, struct rng *rng, struct peer *
 							     ? SDP_H264
 							     : SDP_VP8;
 	p->video_max_bps = config->video_max_bps;
+	p->policy = config->policy;
+	bucket_limit(&p->bucket, 0, p->policy.max_kbit);
 	for (size_t i = 0; i < DCEP_CHANNELS_MAX; i++) {
 		p->queues[i].id = -1;
 		p->queues[i].messages = PKTQ_INIT(PEER_CHANNEL_QUEUE_MAX + 65536);
@@ -220,6 +222,8 @@ static bool heard_from(const struct peer *p, const struct addr *remote)
 	struct ice_pair_info pairs[ICE_PAIRS_MAX];
 	size_t n = ice_pairs(p->ice, pairs, ICE_PAIRS_MAX);
 
+	if (peer_policy_waits(p))
+		return false;
 	for (size_t i = 0; i < n; i++)
 		if ((pairs[i].received || pairs[i].answered) &&
 		    addr_equal(&pairs[i].remote, remote))
@@ -334,6 +338,9 @@ int peer_input(struct peer *p, usec_t now, const struct dgram *d)
 		p->stats.unknown_packets++;
 		return 0;
 	}
+	/* other packets count only from where a check has come through */
+	if (first < 20 && !peer_policy_lets(p, d, false))
+		return 0;
 	if (first >= 20 && first <= 63) {
 		err = input_dtls(p, now, d);
 	} else if (stun_is_message(d->data)) {
@@ -410,6 +417,10 @@ int peer_timeout(struct peer *p, usec_t now)
 		err = assoc_timeout(p->assoc, now);
 	if (p->video && video_deadline(p->video) <= now)
 		video_timeout(p->video, now);
+	if (peer_policy_deadline(p) <= now)
+		peer_policy_timeout(p, now);
+	if (p->bucket_waits && bucket_open(&p->bucket, now))
+		peer_flush_channels(p, now);
 	peer_pump(p, now);
 	return err;
 }
@@ -420,6 +431,10 @@ usec_t peer_deadline(const struct peer *p)
 
 	at = usec_min(at, dtls_due(p));
 	at = usec_min(at, suspect_due(p));
+	if (p->state != PEER_CLOSED && p->state != PEER_FAILED)
+		at = usec_min(at, peer_policy_deadline(p));
+	if (p->bucket_waits)
+		at = usec_min(at, bucket_deadline(&p->bucket));
 	if (p->assoc)
 		at = usec_min(at, assoc_deadline(p->assoc));
 	if (p->video)
@@ -427,9 +442,10 @@ usec_t peer_deadline(const struct peer *p)
 	return at;
 }
 
-static void on_ice_state(struct peer *p, enum ice_state state)
+static void on_ice_state(struct peer *p, usec_t now, enum ice_state state)
 {
 	struct fl_event lost = { .type = FL_EVENT_DISCONNECTED };
+	char why[160];
 
 	switch (state) {
 	case ICE_NEW:
@@ -440,13 +456,14 @@ static void on_ice_state(struct peer *p, enum ice_state state)
 		break;
 	case ICE_DISCONNECTED:
 		p->route_told = false;
+		peer_policy_lost(p, now);
 		peer_emit(p, lost, NULL);
 		break;
 	case ICE_FAILED:
 		p->route_told = false;
 		peer_emit(p, (struct fl_event){ .type = FL_EVENT_FAILED, .err = -EHOSTUNREACH },
 			  p->ever_connected ? "The route is lost: the other side no longer answers."
-					    : "No route: none of the address pairs answered.");
+					    : peer_no_route(p, why, sizeof(why)));
 		break;
 	}
 }
@@ -476,12 +493,13 @@ static void on_path(struct peer *p, usec_t now)
 	struct ice_path before = p->path;
 
 	ice_path(p->ice, &p->path);
+	peer_policy_path(p, now);
 	if (p->path.level >= ICE_PATH_VALID && !same_path(&before, &p->path))
 		repeat_data(p);
 	/* during a restart the old pair goes on; what counts is the first one of the new generation
 	 */
-	if (p->path.level != ICE_PATH_SELECTED || ice_state(p->ice) != ICE_CONNECTED ||
-	    !ice_stats(p->ice)->selected_us)
+	if (p->path.level != ICE_PATH_SELECTED || p->path_denied ||
+	    ice_state(p->ice) != ICE_CONNECTED || !ice_stats(p->ice)->selected_us)
 		return;
 	if (p->route_told && same_path(&before, &p->path))
 		return;
@@ -508,7 +526,7 @@ static void pump_ice(struct peer *p, usec_t now)
 				peer_emit(p, (struct fl_event){ .type = FL_EVENT_CANDIDATE }, "");
 			break;
 		case ICE_EVENT_STATE:
-			on_ice_state(p, ev.state);
+			on_ice_state(p, now, ev.state);
 			on_path(p, now);
 			break;
 		case ICE_EVENT_PATH:
@@ -570,6 +588,8 @@ static bool choose_paths(struct peer *p)
 	size_t cap = p->remote_native ? PEER_EARLY_PATHS : 1;
 
 	p->n_early_paths = p->next_early_path = 0;
+	if (peer_policy_waits(p))
+		return false;
 	if (p->path.level >= ICE_PATH_VALID)
 		return true;
 	p->n_early_paths = ice_early_paths(p->ice, p->early_paths, cap);
@@ -644,8 +664,11 @@ static bool seal_sctp(struct peer *p, usec_t now)
 	unsigned n = 0;
 
 	while (n < SEAL_BATCH && p->assoc && assoc_next_output(p->assoc, &packet)) {
-		if (carries_data(packet))
+		bool data = carries_data(packet);
+
+		if (data)
 			note_data(p, now, packet);
+		bucket_sent(&p->bucket, now, packet.len + DTLS_RECORD_OVERHEAD, data);
 		/* a packet that cannot be sent is lost, and SCTP repeats it */
 		if (dtls_send(p->dtls, packet) < 0)
 			p->stats.unsent++;
@@ -654,17 +677,33 @@ static bool seal_sctp(struct peer *p, usec_t now)
 	return n > 0;
 }
 
+static bool next_output(struct peer *p, usec_t now, struct dgram *out)
+{
+	bool ice = ice_next_output(p->ice, out);
+
+	if (!ice && dtls_output(p, out)) /* counted when it was sealed */
+		return true;
+	if (ice || peer_video_output(p, out)) {
+		bucket_sent(&p->bucket, now, out->data.len, false);
+		return true;
+	}
+	return seal_sctp(p, now) && dtls_output(p, out);
+}
+
 bool peer_next_output(struct peer *p, usec_t now, struct dgram *out)
 {
-	if (!p->ice)
-		return false;
-	if (ice_next_output(p->ice, out))
-		return true;
-	if (dtls_output(p, out))
-		return true;
-	if (peer_video_output(p, out))
-		return true;
-	return seal_sctp(p, now) && dtls_output(p, out);
+	while (p->ice && next_output(p, now, out))
+		if (peer_policy_lets(p, out, true))
+			return true;
+	return false;
+}
+
+void peer_limit(struct peer *p, usec_t now, uint32_t kbit)
+{
+	bucket_limit(&p->bucket, now, kbit);
+	peer_video_limit(p, now);
+	if (p->bucket_waits)
+		peer_flush_channels(p, now);
 }
 
 static bool take_event(struct peer *p, struct fl_event *out)

@@ -37,12 +37,20 @@
 
 struct peer;
 
+/* Of struct fl_route_policy what a core keeps to; addresses and sockets are the driver's. */
+struct peer_policy {
+	bool no_local, no_punched, no_relayed;
+	bool relay_last; /* relays only after 5 s without a direct pair */
+	uint32_t max_kbit;
+};
+
 struct peer_config {
 	struct dtls_identity *identity;
 	const enum fl_video_codec *video_codecs; /* copied */
 	size_t n_video_codecs;
 	uint32_t video_max_bps; /* 0: the sender's own maximum */
 	bool loopback;
+	struct peer_policy policy;
 };
 
 int peer_create(const struct peer_config *config, struct rng *rng,
@@ -108,6 +116,12 @@ void peer_left_out(struct peer *p, usec_t now, bool remote, const struct ice_can
 void peer_note_nat(struct peer *p, enum fl_nat_mapping mapping, enum fl_nat_filtering filtering);
 /* Which of our addresses the STUN servers were asked from, and what they said. */
 size_t peer_stun_servers(const struct peer *p, struct ice_server_info *out, size_t cap);
+
+/* False while relays are not allowed, or the last resort is not needed yet: the driver asks for no
+ * allocation then. Looked at after every call. */
+bool peer_relay_open(const struct peer *p);
+/* Kilobits a second that this end may send from now on; 0: no limit. */
+void peer_limit(struct peer *p, usec_t now, uint32_t kbit);
 
 /* Adds to a counter of the report; word is at most 23 bytes. */
 void peer_report_ignored(struct fl_route *out, const char *word, uint64_t count);

@@ -126,7 +126,9 @@ static void restart_ice(struct peer *p, usec_t now)
 	p->began_us = now;
 	peer_found_restart(p);
 	p->selected_us = 0;
+	p->n_held = 0;
 	ice_restart(p->ice, now);
+	peer_policy_lost(p, now);
 }
 
 int peer_restart(struct peer *p, usec_t now)
@@ -138,7 +140,7 @@ int peer_restart(struct peer *p, usec_t now)
 	return emit_offer(p, now);
 }
 
-static void to_agent(struct peer *p, usec_t now, const struct ice_candidate *c)
+void peer_to_agent(struct peer *p, usec_t now, const struct ice_candidate *c)
 {
 	uint64_t full = ice_stats(p->ice)->candidates_full;
 
@@ -155,9 +157,11 @@ static void add_remote(struct peer *p, usec_t now, struct span text, enum found_
 		p->ignored[err == FL_EUNSUPPORTED ? PEER_IGNORED_UNSUPPORTED
 						  : PEER_IGNORED_MALFORMED]++;
 	else if (peer_found_remote(p, now, &c, from))
+		peer_policy_path(p, now); /* one that is not allowed may be in use already */
+	else if (peer_policy_hold(p, &c))
 		return;
 	else if (c.addr.family != ADDR_NONE)
-		to_agent(p, now, &c);
+		peer_to_agent(p, now, &c);
 	else if (p->n_names < NAMES_MAX)
 		p->names[p->n_names++] = (struct remote_name){ .candidate = c };
 	else
@@ -194,7 +198,7 @@ void peer_resolved(struct peer *p, usec_t now, const struct ice_candidate *candi
 	if (!p->ice)
 		return;
 	if (!peer_found_resolved(p, now, candidate))
-		to_agent(p, now, candidate);
+		peer_to_agent(p, now, candidate);
 	peer_pump(p, now);
 }
 

@@ -216,6 +216,9 @@ static const char *judge(const struct peer *p, const struct ice_candidate *c,
 	/* an active TCP candidate's port means nothing: two of one host look the same */
 	if (c->transport != ICE_TCP_ACTIVE && is_own(p, c))
 		return "our own address: a loop";
+	*reason = PEER_IGNORED_POLICY;
+	if (peer_policy_judge(p, c))
+		return peer_policy_judge(p, c);
 	*reason = PEER_IGNORED_PRIVATE;
 	if (c->transport != ICE_TCP_ACTIVE && is_strange(p, &c->addr) &&
 	    count_strange(p) >= PEER_PRIVATE_MAX)

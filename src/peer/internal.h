@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/pktq.h"
+#include "peer/bucket.h"
 #include "peer/core.h"
 #include "proto/dcep/dcep.h"
 #include "proto/rtp/srtp.h"
@@ -118,6 +119,17 @@ struct peer {
 	size_t control_len;
 	uint16_t control_stream;
 
+	/* policy.c */
+	struct peer_policy policy;
+	bool relay_open;	      /* the last resort is allowed now */
+	usec_t relay_due;	      /* when it is decided; 0: 5 s after the checks began */
+	struct ice_candidate held[8]; /* relayed ones of the other side, until then */
+	size_t n_held;
+	bool path_denied; /* the present path is of a kind that is not allowed … */
+	usec_t denied_us; /* … since then */
+	struct bucket bucket;
+	bool bucket_waits; /* messages wait for it */
+
 	/* video */
 	enum sdp_video_codec video_prefs[2];
 	size_t n_video_prefs;
@@ -163,6 +175,26 @@ void peer_pump(struct peer *p, usec_t now);
 void peer_local_candidate(struct peer *p, const struct ice_candidate *c);
 void peer_forget_description(struct peer *p);
 
+/* policy.c */
+/* NULL, or why a candidate of the other side is of no use. */
+const char *peer_policy_judge(const struct peer *p, const struct ice_candidate *c);
+/* True: it waits; the agent gets it later. */
+bool peer_policy_hold(struct peer *p, const struct ice_candidate *c);
+bool peer_policy_lets(struct peer *p, const struct dgram *d, bool out);
+/* Where kinds of routes are forbidden, nothing but checks goes out before a pair has shown what it
+ * is: the handshake, too, would be traffic on a route that is not allowed. */
+bool peer_policy_waits(const struct peer *p);
+void peer_policy_path(struct peer *p, usec_t now); /* p->path has changed */
+void peer_policy_lost(struct peer *p, usec_t now); /* the route fell silent, or begins anew */
+usec_t peer_policy_deadline(const struct peer *p);
+void peer_policy_timeout(struct peer *p, usec_t now);
+/* "the policy allows only local routes"; false: it allows all. */
+bool peer_policy_text(const struct peer *p, char *dst, size_t cap);
+const char *peer_no_route(const struct peer *p, char *dst, size_t cap); /* a sentence; dst */
+
+/* describe.c */
+void peer_to_agent(struct peer *p, usec_t now, const struct ice_candidate *c);
+
 /* channels.c */
 int peer_start_channels(struct peer *p, usec_t now);
 void peer_flush_channels(struct peer *p, usec_t now);
@@ -177,6 +209,7 @@ void peer_input_rtcp(struct peer *p, usec_t now, struct span packet);
 bool peer_video_event(struct peer *p, struct fl_event *out);
 bool peer_video_output(struct peer *p, struct dgram *out);
 void peer_video_path(struct peer *p, usec_t now);
+void peer_video_limit(struct peer *p, usec_t now);
 
 /* found.c */
 void peer_found_begin(struct peer *p, usec_t now);

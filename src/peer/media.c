@@ -62,6 +62,7 @@ void peer_start_video(struct peer *p, usec_t now)
 		return;
 	ready.codec = p->video_choice.codec == SDP_H264 ? FL_VIDEO_H264 : FL_VIDEO_VP8;
 	peer_emit(p, ready, NULL);
+	peer_video_limit(p, now);
 	peer_video_path(p, now);
 }
 
@@ -72,6 +73,15 @@ void peer_video_path(struct peer *p, usec_t now)
 			       peer_method(p, p->path.local_type, p->path.remote_type,
 					   &p->path.local, &p->path.remote) == FL_ROUTE_LOCAL,
 			       p->path.rtt_us);
+}
+
+/* A tenth is left to the channels, which wait when the video takes all. */
+void peer_video_limit(struct peer *p, usec_t now)
+{
+	uint64_t bps = (uint64_t)p->bucket.kbit * 900;
+
+	if (p->video)
+		video_set_max(p->video, now, (uint32_t)FL_MIN(bps, UINT32_MAX));
 }
 
 void peer_input_rtcp(struct peer *p, usec_t now, struct span packet)

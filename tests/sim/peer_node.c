@@ -74,6 +74,7 @@ static void on_data(struct peer_node *n, const struct fl_event *ev)
 {
 	uint32_t number;
 
+	n->bytes_in += ev->len;
 	if (n->messages++ == 0)
 		n->first_message_at = sim_now(n->sim);
 	if (ev->len == sizeof(number)) {
@@ -149,6 +150,7 @@ void peer_node_turn(struct peer_node *n)
 		while (peer_next_output(n->peer, now, &d)) {
 			if (d.data.len > DTLS_LINK_MTU)
 				abort();
+			n->bytes_out += d.data.len + 28;
 			sim_send(n->host, &d);
 			any = true;
 		}
@@ -195,6 +197,12 @@ static const struct sim_ops ops = { .on_dgram = on_dgram,
 void peer_node_init(struct peer_node *n, struct sim *sim, int segment, const char *ip,
 		    const char *stun)
 {
+	peer_node_init_with(n, sim, segment, ip, stun, NULL);
+}
+
+void peer_node_init_with(struct peer_node *n, struct sim *sim, int segment, const char *ip,
+			 const char *stun, const struct peer_policy *policy)
+{
 	struct peer_config config = { 0 };
 	struct peer_local local = { .ice = { .type = ICE_HOST }, .prefix_bits = 24 };
 	struct addr server;
@@ -203,6 +211,8 @@ void peer_node_init(struct peer_node *n, struct sim *sim, int segment, const cha
 	rng_seed(&n->rng, rng_u64(sim_rng(sim)));
 	must(dtls_identity_create(&n->identity));
 	config.identity = n->identity;
+	if (policy)
+		config.policy = *policy;
 	now_of(n);
 	must(peer_create(&config, &n->rng, &n->peer));
 	n->host = sim_host(sim, segment, &ops, n);

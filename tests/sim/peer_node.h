@@ -30,10 +30,14 @@ struct peer_node {
 	uint32_t next_number; /* messages of 4 bytes count up from 0: what the next one must be */
 	bool out_of_order;
 	char last_failure[160];
+	uint64_t bytes_out, bytes_in; /* of packets with IPv4 and UDP; of messages */
 };
 
 void peer_node_init(struct peer_node *n, struct sim *sim, int segment, const char *ip,
 		    const char *stun);
+/* The same with a policy. */
+void peer_node_init_with(struct peer_node *n, struct sim *sim, int segment, const char *ip,
+			 const char *stun, const struct peer_policy *policy);
 void peer_node_link(struct peer_node *offerer, struct peer_node *answerer, usec_t signal_delay);
 void peer_node_finish(struct peer_node *n);
 void peer_node_turn(struct peer_node *n); /* drains; after direct calls on n->peer */

@@ -115,6 +115,12 @@ void bwe_reset(struct bwe *b, usec_t now, uint32_t start_bps)
 	set_rate(b, start_bps);
 }
 
+void bwe_set_max(struct bwe *b, uint32_t max_bps)
+{
+	b->config.max_bps = max_bps;
+	set_rate(b, b->rate);
+}
+
 struct bwe *bwe_create(const struct bwe_config *config)
 {
 	struct bwe *b = calloc(1, sizeof(*b));

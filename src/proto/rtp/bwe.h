@@ -33,6 +33,8 @@ void bwe_destroy(struct bwe *b);			 /* NULL is fine */
 
 /* Another path: start again at this rate. */
 void bwe_reset(struct bwe *b, usec_t now, uint32_t start_bps);
+/* Another maximum from now on; the rate follows at once when it is above. */
+void bwe_set_max(struct bwe *b, uint32_t max_bps);
 
 /* A packet leaves: returns its transport-wide sequence number. train: packets of one train share a
  * number, 0: of none. */

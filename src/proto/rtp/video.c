@@ -100,6 +100,8 @@ int video_create(const struct video_config *config, struct rng *rng, struct vide
 	v->config = *config;
 	v->rng = rng;
 	fill_config(v);
+	v->start_bps = v->config.start_bps;
+	v->max_bps = v->config.max_bps;
 	rates.start_bps = v->config.start_bps;
 	rates.max_bps = v->config.max_bps;
 	v->bwe = bwe_create(&rates);
@@ -147,6 +149,18 @@ void video_set_path(struct video *v, usec_t now, bool local, usec_t rtt_us)
 	v->path_rtt_us = rtt_us;
 	v->rtt_us = 0;
 	bwe_reset(v->bwe, now, fast ? v->config.max_bps : v->config.start_bps);
+}
+
+void video_set_max(struct video *v, usec_t now, uint32_t max_bps)
+{
+	uint32_t most = v->max_bps;
+
+	if (max_bps)
+		most = FL_MIN(most, FL_MAX(max_bps, (uint32_t)VIDEO_RATE_MIN));
+	v->now = now;
+	v->config.max_bps = most;
+	v->config.start_bps = FL_MIN(v->start_bps, most);
+	bwe_set_max(v->bwe, most);
 }
 
 usec_t video_rtt(const struct video *v)

@@ -85,6 +85,8 @@ uint32_t video_rtx_ssrc(const struct video *v); /* 0 when RTX is not in use */
  * route.
  */
 void video_set_path(struct video *v, usec_t now, bool local, usec_t rtt_us);
+/* A lower maximum than the configured one, at least VIDEO_RATE_MIN; 0: that one again. */
+void video_set_max(struct video *v, usec_t now, uint32_t max_bps);
 
 /*
  * Queues one encoded frame; what the pacer lets go at once is ready for video_next_output().

@@ -12,7 +12,10 @@
 #define VIDEO_CLOCK_HZ 90000
 
 struct video {
-	struct video_config config; /* mid and cname point to the copies below */
+	struct video_config config;
+	uint32_t start_bps, max_bps;
+		/* as configured; config has what holds now */ /* mid and cname point to the copies
+								  below */
 	char mid[VIDEO_MID_MAX + 1], cname[VIDEO_CNAME_MAX + 1];
 	struct rng *rng;
 	struct bwe *bwe;

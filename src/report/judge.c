@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool stream_in_use(const struct route_seen *s)
-{
-	return s->method == SEEN_RELAYED && s->transport != SEEN_UDP;
-}
-
 /* Something came back over UDP from beyond the own network. */
 static bool udp_heard(const struct route_seen *s)
 {
@@ -33,28 +28,34 @@ static unsigned misses(const struct seen_servers *s)
 }
 
 /*
- * UDP counts as blocked when it brought nothing, while a stream to a server got its answer, or the
- * other end got one over UDP. A question that is still open counts when a relay over a stream,
- * which takes several round trips, was there first.
+ * The same when something slower brought an answer, which takes several round trips where this
+ * takes one: then a question that is still open counts too.
  */
+static unsigned late(const struct seen_servers *s)
+{
+	return misses(s) + s->asking;
+}
+
+/* UDP counts as blocked when it brought nothing, while a stream to a server got its answer, or the
+ * other end got one over UDP. */
 static enum block block_of(const struct route_seen *s, const struct route_seen *other)
 {
 	const struct seen_servers *udp = &s->servers[SEEN_BY_UDP],
 				  *stream = &s->servers[SEEN_BY_STREAM],
 				  *s443 = &s->servers[SEEN_BY_STREAM_443],
 				  *proxy = &s->servers[SEEN_BY_PROXY];
-	unsigned quiet = misses(udp) + (stream_in_use(s) ? udp->asking : 0u);
+	bool streams = answers(stream) || answers(s443) || answers(proxy);
 
-	if (!s->reported || udp_heard(s) || !quiet)
+	if (!s->reported || udp_heard(s) || !late(udp))
 		return BLOCK_NONE;
-	if (!answers(stream) && !answers(s443) && !answers(proxy)) {
-		bool streams_tried = misses(stream) || misses(s443) || misses(proxy);
+	if (!streams) {
+		bool tried = late(stream) || late(s443) || late(proxy);
 
-		return udp_heard(other) && !streams_tried ? BLOCK_UDP : BLOCK_NONE;
+		return misses(udp) && !tried && udp_heard(other) ? BLOCK_UDP : BLOCK_NONE;
 	}
 	if (!answers(stream) && !answers(s443))
-		return misses(stream) || misses(s443) ? BLOCK_PROXY_ONLY : BLOCK_UDP;
-	if (!answers(stream) && misses(stream))
+		return late(stream) || late(s443) ? BLOCK_PROXY_ONLY : BLOCK_UDP;
+	if (!answers(stream) && late(stream))
 		return BLOCK_443_ONLY;
 	return BLOCK_UDP;
 }

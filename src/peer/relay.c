@@ -21,7 +21,7 @@
 #define KEEP_US (15 * USEC_PER_SEC)	     /* after another route took over */
 #define AGAIN_FIRST_US (250 * USEC_PER_MSEC) /* between attempts, doubling */
 #define AGAIN_MAX_US (4 * USEC_PER_SEC)
-#define HEAD_START_US (200 * USEC_PER_MSEC)
+#define HEAD_START_US (100 * USEC_PER_MSEC)
 #define BY_PROXY 10 /* below the same transport without it */
 
 static void pump(struct driver_relay *r);

@@ -37,6 +37,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import nets  # noqa: E402
 from nets import Unsupported  # noqa: E402, F401
+from proxies import SQUID, Squid, missing  # noqa: E402
 from relay import Relay  # noqa: E402
 from services import Certificates, DNS, DNS_V6, Programs, RELAY_NAME, RELAY_OTHER_NAME, Services, end  # noqa: E402
 
@@ -67,6 +68,7 @@ KINDS = {
     "udp-blocked": {"out": "tcp"},
     "tcp443-only": {"out": "tcp443"},
     "proxy-only": {"out": "nothing"},
+    "proxy-wss": {"out": "nothing"},
     "same-lan": {"hosts": 2},
     "same-lan-no-udp": {"hosts": 2, "lan_udp": False},
     "vlans": {"lans": 2},
@@ -215,6 +217,7 @@ class Site(Programs):
         self.router = self.edge = lab.net()
         self.router.forward()
         self.public = f"198.18.{number}.2"
+        self.proxy = None  # Lab.start_proxy()
         if self.kind.get("carrier"):
             self._carrier()
         else:
@@ -230,6 +233,11 @@ class Site(Programs):
     @property
     def host(self):
         return self.hosts[0]
+
+    @property
+    def inside(self):
+        """The router's own address in the first network."""
+        return self._networks(0)[0][1]
 
     def _line(self, router):
         """The broadband line: ours is "wan", the internet's end has the site's number."""
@@ -422,6 +430,19 @@ class Lab(Services, nets.Lab):
                           "--secret-file", secret, "--user", f"{USER}:{PASSWORD}", *options, listen=())
         self.ends.callback(relay.kill)
         return relay
+
+    def start_proxy(self, site, *rules):
+        """squid on the site's router, for its hosts; it lets through to port 443 and nowhere else, as proxies do, and not
+        what the rules (squid's) forbid. site.proxy is its URL then."""
+        if missing(SQUID):
+            raise Unsupported("squid is missing (package squid-openssl)")
+        inside = str(site.inside)
+        with site.router:
+            proxy = Squid(self.folder(), listen=inside, port=3128, name=inside,
+                          rules=["acl https port 443", "http_access deny !https", *rules])
+        self.ends.callback(proxy.stop)
+        site.proxy = proxy.url
+        return proxy
 
     def close(self):
         self.ends.close()

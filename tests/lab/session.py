@@ -31,6 +31,7 @@ class Seat:
 
     net: object
     servers: list
+    proxy: str = None
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Peer:
         with self.seat.net:
             self.process = subprocess.Popen([PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.rest = b""
-        self.do("new", iceServers=self.seat.servers)
+        self.do("new", iceServers=self.seat.servers, proxy=self.seat.proxy)
 
     def do(self, what, **more):
         self.process.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")

@@ -4,6 +4,9 @@ P punched   a NAT that keeps one mapping can be told to the other side; with two
             destination, or one such and a filter by port, nobody knows which port to send to
 T punched over TCP: who has no UDP still reaches a public host
 R relayed   through one relay, that of either side; D through one at each side, where neither side can send UDP
+-           not tried: the column of proxy-only says as much
+
+A proxy lets through to port 443 only, that of proxy-wss not to the relay's TLS.
 """
 
 import concurrent.futures
@@ -11,19 +14,22 @@ import os
 from dataclasses import dataclass, field
 
 import pytest
+from lab import RELAY, Unsupported
 from session import Failed, Seat, Session
 
 THEORY = """
-                open  full-cone  restricted  port-restricted  symmetric  cgn  ipv6-only  udp-blocked  tcp443-only
-open             P       P           P              P             P       P       R           T            R
-full-cone                P           P              P             P       P       R           R            R
-restricted                           P              P             P       P       R           R            R
-port-restricted                                     P             R       P       R           R            R
-symmetric                                                         R       R       R           R            R
-cgn                                                                       P       R           R            R
-ipv6-only                                                                         P           R            R
-udp-blocked                                                                                   D            D
-tcp443-only                                                                                                D
+                open  full-cone  restricted  port-restricted  symmetric  cgn  ipv6-only  udp-blocked  tcp443-only  proxy-only  proxy-wss
+open             P       P           P              P             P       P       R           T            R            R           R
+full-cone                P           P              P             P       P       R           R            R            R           -
+restricted                           P              P             P       P       R           R            R            R           -
+port-restricted                                     P             R       P       R           R            R            R           -
+symmetric                                                         R       R       R           R            R            R           -
+cgn                                                                       P       R           R            R            R           -
+ipv6-only                                                                         P           R            R            R           -
+udp-blocked                                                                                   D            D            D           -
+tcp443-only                                                                                                D            D           -
+proxy-only                                                                                                              D           D
+proxy-wss                                                                                                                           D
 """
 
 # Two hosts of one site: the method, over TCP or not, and whether their data stays behind the router.
@@ -38,7 +44,9 @@ INSIDE = {
 }
 
 OUTCOME = {"P": ("punched", "udp"), "T": ("punched", "tcp"), "R": ("relayed", "udp"), "D": ("relayed", "udp")}
-WAY_TO_THE_RELAY = {"udp-blocked": "tcp", "tcp443-only": "tls"}  # else udp
+# else udp; behind a proxy through it
+WAY_TO_THE_RELAY = {"udp-blocked": "tcp", "tcp443-only": "tls", "proxy-only": "tls", "proxy-wss": "wss"}
+PROXY_RULES = {"proxy-only": [], "proxy-wss": [f"acl relay dst {RELAY}", "http_access deny relay"]}
 SETTLE_S = 10
 DATA = 400_000  # bytes there, and as many back
 SET_UP_MAX = 100_000  # at the broadband line: STUN, and an allocation over each of four transports
@@ -64,16 +72,17 @@ class Row:
 
     @property
     def to_the_relay(self):
-        return [WAY_TO_THE_RELAY.get(site.name, "udp") for site in self.sites]
+        """(transport, through a proxy) of each side's way."""
+        return [(WAY_TO_THE_RELAY.get(site.name, "udp"), site.name in PROXY_RULES) for site in self.sites]
 
     def as_expected(self, *routes):
         if any(r["method"] != self.method or r["tcp"] != (self.transport == "tcp") for r in routes):
             return False
-        used = [(r["relay"], way) for r, way in zip(routes, self.to_the_relay) if r["relay"]]
+        used = [((r["relay"], r["proxy"]), way) for r, way in zip(routes, self.to_the_relay) if r["relay"]]
         return len(used) == self.relays and all(relay == way for relay, way in used)
 
     def run(self):
-        seats = [Seat(host, site.servers()) for site, host in zip(self.sites, self.hosts)]
+        seats = [Seat(host, site.servers(), site.proxy) for site, host in zip(self.sites, self.hosts)]
         before = self.sites[0].wan_bytes()
         with Session(*seats) as session:
             try:
@@ -92,6 +101,7 @@ class Row:
 
     def __str__(self):
         seen = "; ".join(f"{r['method']}{' over TCP' if r['tcp'] else ''}{' by ' + r['relay'] if r['relay'] else ''}"
+                         f"{' through the proxy' if r['proxy'] else ''}"
                          for r in self.routes)
         return f"{self.name:33} {self.opened_ms:6.0f} ms  {seen}{'  FAILED' if self.failed else ''}"
 
@@ -101,7 +111,7 @@ def theory():
     head, *lines = THEORY.strip("\n").splitlines()
     kinds = head.split()
     return [(kind, other, letter) for kind, line in zip(kinds, lines)
-            for other, letter in zip(kinds[kinds.index(kind):], line.split()[1:])]
+            for other, letter in zip(kinds[kinds.index(kind):], line.split()[1:]) if letter != "-"]
 
 
 def outside(lab):
@@ -112,6 +122,8 @@ def outside(lab):
         for name, side in ends:
             if (name, side) not in sites:
                 sites[name, side] = lab.site(name)
+                if name in PROXY_RULES:
+                    lab.start_proxy(sites[name, side], *PROXY_RULES[name])
         pair = tuple(sites[end] for end in (ends[::-1] if number % 2 else ends))
         relays = {"R": 1, "D": 2}.get(letter, 0)
         yield Row(f"{kind}+{other}", pair, tuple(site.host for site in pair), *OUTCOME[letter], relays)
@@ -129,7 +141,10 @@ NAMES = [f"{kind}+{other}" for kind, other, _ in theory()] + list(INSIDE)
 @pytest.fixture(scope="module")
 def rows(lab, request):
     """All sessions, some at a time; nobody else uses the broadband lines of those inside."""
-    found = [*outside(lab), *inside(lab)]
+    try:
+        found = [*outside(lab), *inside(lab)]
+    except Unsupported as reason:
+        pytest.skip(str(reason))
     with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
         list(pool.map(Row.run, found))
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():

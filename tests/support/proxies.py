@@ -49,6 +49,20 @@ def wait_for_port(process, host, port, log=lambda: ""):
     raise RuntimeError(f"it did not listen in time: {log()}")
 
 
+def maps_one():
+    """In a user namespace with one user, who is called root."""
+    return pathlib.Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2:] == ["1"]
+
+
+def is_root():
+    return os.geteuid() == 0 and not maps_one()
+
+
+def nobody():
+    """Words before those of a program that will not be root where there is nobody else."""
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 and maps_one() else []
+
+
 class Program:
     """One that runs until the end of the with block."""
 
@@ -74,6 +88,7 @@ class Squid(Program):
                  name="localhost"):
         # squid will not be root; its user has no way into a test's folder
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fairlead-squid-"))
+        self.name = "fairlead" + os.urandom(8).hex()
         self.auth = [auth] if isinstance(auth, str) else list(auth or [])
         self.port = port or free_port(listen)
         self.scheme = "https" if tls else "http"
@@ -82,8 +97,9 @@ class Squid(Program):
         lines = [f"pid_filename {self.folder}/pid", f"cache_log {self.folder}/cache.log", "cache deny all",
                  "logformat test %>Hs %Ss %rm %ru %un", f"access_log stdio:{self.folder}/access.log logformat=test",
                  "shutdown_lifetime 0 seconds", "pinger_enable off", "visible_hostname proxy.test", "coredump_dir none",
-                 f"cache_effective_user {pwd.getpwnam('proxy').pw_name}", "buffered_logs off", "max_filedescriptors 1024",
-                 "cache_mem 1 MB", "memory_pools off", "netdb_filename none"]
+                 "buffered_logs off", "max_filedescriptors 1024", "cache_mem 1 MB", "memory_pools off", "netdb_filename none"]
+        if is_root():
+            lines.append("cache_effective_user proxy")
         if tls:
             cert, key = make_certificate(self.folder, "localhost")
             self.ca = pathlib.Path(folder) / "proxy-ca.pem"
@@ -106,7 +122,7 @@ class Squid(Program):
         (self.folder / "squid.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
         self._give()
         with open(self.folder / "said", "wb") as said:
-            self.process = subprocess.Popen([SQUID, "-N", "-n", f"fairlead{self.port}", "-f", self.folder / "squid.conf"],
+            self.process = subprocess.Popen([*nobody(), SQUID, "-N", "-n", self.name, "-f", self.folder / "squid.conf"],
                                             stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=env)
         wait_for_port(self.process, listen, self.port, self._log)
 
@@ -130,7 +146,7 @@ class Squid(Program):
                 "auth_param negotiate children 1 startup=1", "auth_param negotiate keep_alive on"]
 
     def _give(self):
-        if os.geteuid() != 0:
+        if not is_root():
             return
         who = pwd.getpwnam("proxy")
         for path in (self.folder, *self.folder.iterdir()):
@@ -156,6 +172,8 @@ class Squid(Program):
 
     def stop(self):
         super().stop()
+        for left in pathlib.Path("/dev/shm").glob(f"{self.name}-*"):
+            left.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

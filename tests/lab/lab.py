@@ -43,6 +43,7 @@ from services import Certificates, DNS, DNS_V6, Programs, RELAY_NAME, RELAY_OTHE
 
 RELAY, RELAY_OTHER, RELAY_V6, RELAY_OTHER_V6 = "198.18.0.10", "198.18.0.11", "2001:db8::10", "2001:db8::11"
 PORT, OTHER_PORT = 3478, 3479
+HOME = "100.64.0.2"  # of a home's router behind a carrier's
 USER, PASSWORD = "lab", "the password of the lab"
 
 # How a router translates UDP (RFC 4787) and what it lets in and out; TCP is always translated by the kernel's own way.
@@ -98,8 +99,9 @@ MAPS = """
 
 
 def nat_rules(kind, inside, public):
-    """The table that translates. "out" holds each host's mapping, "in" the way back; both are filled behind source NAT,
-    where the port that was chosen is known, and are asked before it."""
+    """The table that translates; public: the router's own address outside. "out" holds each host's mapping, "in" the way
+    back; both are filled behind source NAT, where the port that was chosen is known, and are asked before it. A packet that
+    turns round at the router makes its sender's mapping, if there is none, as one that leaves does."""
     if kind["nat"] == "symmetric":
         return """table ip nat { chain source {
             type nat hook postrouting priority srcnat
@@ -112,7 +114,8 @@ def nat_rules(kind, inside, public):
     turn, back = "", ""
     if kind["hairpin"]:
         turn = f'iifname "br*" ip daddr {public} dnat ip to udp dport map @in'
-        back = f"ip saddr {inside} ct status dnat snat ip to ip saddr . udp sport map @out"
+        back = f"""ip saddr {inside} ct status dnat snat ip to ip saddr . udp sport map @out
+            ip saddr {inside} ct status dnat meta l4proto udp snat to {public} fully-random"""
     return f"""table ip nat {{ {MAPS}
         chain destination {{
             type nat hook prerouting priority dstnat
@@ -127,7 +130,7 @@ def nat_rules(kind, inside, public):
         }}
         chain learn {{
             type filter hook postrouting priority 101
-            oifname "wan" meta l4proto udp ct direction original \
+            ip saddr {public} meta l4proto udp ct direction original \
                 update @out {{ ct original ip saddr . ct original proto-src : ip saddr . udp sport }} \
                 update @in {{ udp sport : ct original ip saddr . ct original proto-src }} \
                 update @spoken {{ udp sport . ip daddr }}
@@ -226,7 +229,7 @@ class Site(Programs):
         if self.kind["nat"] or self.v6:
             self.router.rules(filter_rules(self.kind))
         if self.kind["nat"]:
-            self.router.rules(nat_rules(self.kind, "192.168.0.0/16", self.public))
+            self.router.rules(nat_rules(self.kind, "192.168.0.0/16", HOME if self.edge is not self.router else self.public))
         if not self.kind["lan_udp"]:
             self.router.rules(LAN_WITHOUT_UDP)
 
@@ -257,7 +260,7 @@ class Site(Programs):
         self._line(carrier)
         self.lab.join(carrier, "br0", self.router, "wan")
         carrier.batch("address add 100.64.0.1/24 dev br0")
-        self.router.batch("address add 100.64.0.2/24 dev wan", "route add default via 100.64.0.1")
+        self.router.batch(f"address add {HOME}/24 dev wan", "route add default via 100.64.0.1")
         carrier.rules(filter_rules({**DEFAULTS, "out": "all"}))
         carrier.rules(nat_rules(DEFAULTS, "100.64.0.0/24", self.public))
 

@@ -5,7 +5,7 @@
  *	/health		200 while new clients are welcome, 503 while draining or when a worker hangs
  *
  * Labels are transport, direction, reason, kind, method and result, each from a fixed list; nothing
- * that a client chooses ever becomes one. Connections are few and have time-outs.
+ * that a client chooses ever becomes one. Who serves them is monitor/monitor.h.
  */
 #pragma once
 
@@ -13,8 +13,6 @@
 #include "io/loop.h"
 #include "relay/relay.h"
 
-#define METRICS_CONNECTIONS_MAX 32
-#define METRICS_ANSWER_US (2 * USEC_PER_SEC) /* for the workers to tell their figures */
 #define METRICS_TEXT_MAX (64 * 1024)
 
 /* What the control thread knows besides the workers' figures. */

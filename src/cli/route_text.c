@@ -97,34 +97,48 @@ static void print_verdict(struct page *p, const json_t *verdict)
 
 /* ---- tables ---- */
 
+static bool was_tried(const struct fl_pair *t)
+{
+	return t->sent || t->received || t->state == FL_PAIR_FAILED;
+}
+
+static void print_pair(struct page *p, const struct fl_pair *t)
+{
+	bool works = t->state == FL_PAIR_SUCCEEDED, fails = t->state == FL_PAIR_FAILED;
+	const char *colour = works ? "\x1b[32m" : fails ? "\x1b[2m" : NULL;
+	char counts[96], local[128], remote[128], rtt[32];
+
+	snprintf(counts, sizeof(counts), "%u sent, %u answered, %u received", t->sent, t->answered,
+		 t->received);
+	table_row(&p->table, p->colour ? colour : NULL,
+		  (const char *[]){ works   ? "works"
+				    : fails ? "fails"
+					    : "open",
+				    candidate(local, &t->local), candidate(remote, &t->remote),
+				    t->tcp ? "tcp" : "udp", counts,
+				    *t->error ? t->error : ms(rtt, t->rtt_us) });
+}
+
 static void print_pairs(struct page *p, const struct fl_route *r)
 {
-	char counts[96], local[128], remote[128], rtt[32];
+	size_t rest = 0;
 
 	heading(p, "pairs of addresses", 6);
 	if (r->n_tried == 0)
 		fprintf(p->to, "  none\n");
 	for (size_t i = 0; i < r->n_tried; i++) {
 		const struct fl_pair *t = &r->tried[i];
-		bool works = t->state == FL_PAIR_SUCCEEDED, fails = t->state == FL_PAIR_FAILED;
 
-		snprintf(counts, sizeof(counts), "%u sent, %u answered, %u received", t->sent,
-			 t->answered, t->received);
-		table_row(&p->table,
-			  !p->colour ? NULL
-			  : works    ? "\x1b[32m"
-			  : fails    ? "\x1b[2m"
-				     : NULL,
-			  (const char *[]){ works   ? "works"
-					    : fails ? "fails"
-						    : "open",
-					    candidate(local, &t->local),
-					    candidate(remote, &t->remote), t->tcp ? "tcp" : "udp",
-					    counts, *t->error ? t->error : ms(rtt, t->rtt_us) });
+		if (!was_tried(t)) {
+			rest++;
+			continue;
+		}
+		print_pair(p, t);
 	}
 	end_table(p);
+	if (rest)
+		fprintf(p->to, "  and %zu more that it did not come to\n", rest);
 }
-
 static void print_candidates(struct page *p, const struct fl_route *r)
 {
 	char at[96], since[32], use[160];

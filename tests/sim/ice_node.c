@@ -83,7 +83,7 @@ static void on_event(struct ice_node *n, const struct ice_event *e)
 	case ICE_EVENT_CANDIDATE:
 		n->candidates++;
 		check(ice_candidate_format(&e->candidate, text, sizeof(text)) > 0, "no text");
-		if (n->other && !n->mute)
+		if (n->other && !n->mute && !(n->hides_hosts && e->candidate.type == ICE_HOST))
 			signal_to(n, got_candidate, text);
 		break;
 	case ICE_EVENT_GATHERED:
@@ -119,7 +119,7 @@ void ice_node_turn(struct ice_node *n)
 
 	while (ice_next_output(n->ice, &d)) {
 		check(d.data.len > 0 && stun_is_message(d.data), "output is no STUN");
-		sim_send(n->host, &d);
+		stack_send(&n->stack, &d);
 	}
 	while (ice_next_event(n->ice, &e))
 		on_event(n, &e);
@@ -139,6 +139,24 @@ static void on_dgram(void *arg, usec_t now, const struct dgram *d)
 	ice_node_turn(n);
 }
 
+static void on_relayed(void *arg, usec_t now, const struct addr *relayed, enum dgram_via way)
+{
+	struct ice_node *n = arg;
+	struct ice_local l = { .type = ICE_RELAY,
+			       .addr = *relayed,
+			       .preference = way == DGRAM_UDP ? 200 : 150 };
+
+	check(ice_add_local(n->ice, now, &l) == 0, "relayed address refused");
+	ice_node_turn(n);
+}
+
+static void on_wire(void *arg, usec_t now, const struct dgram *d)
+{
+	struct ice_node *n = arg;
+
+	stack_input(&n->stack, now, d);
+}
+
 static usec_t deadline(void *arg)
 {
 	return ice_deadline(((struct ice_node *)arg)->ice);
@@ -155,7 +173,8 @@ static void timeout(void *arg, usec_t now)
 
 void ice_node_init(struct ice_node *n, struct sim *sim, int segment, bool controlling)
 {
-	static const struct sim_ops ops = { on_dgram, deadline, timeout };
+	static const struct sim_ops ops = { on_wire, deadline, timeout };
+	static const struct stack_ops stack_ops = { on_dgram, on_relayed };
 	struct ice_config config = { .controlling = controlling };
 
 	*n = (struct ice_node){ .sim = sim, .next_port = 50000 };
@@ -163,6 +182,7 @@ void ice_node_init(struct ice_node *n, struct sim *sim, int segment, bool contro
 	n->ice = ice_create(&config, &n->rng);
 	check(n->ice != NULL, "no memory");
 	n->host = sim_host(sim, segment, &ops, n);
+	stack_init(&n->stack, sim, n->host, &stack_ops, n);
 }
 
 void ice_node_finish(struct ice_node *n)
@@ -190,6 +210,30 @@ void ice_node_addr(struct ice_node *n, const char *ip, enum ice_net net)
 	ice_node_turn(n);
 }
 
+void ice_node_addr_on(struct ice_node *n, int segment, const char *ip, enum ice_net net, bool tcp)
+{
+	static const enum ice_transport over[] = { ICE_UDP, ICE_TCP_ACTIVE, ICE_TCP_PASSIVE };
+	struct ice_local l = { .type = ICE_HOST, .net = net };
+
+	sim_host_addr_on(n->host, segment, ip);
+	check(addr_parse_ip(ip, &l.addr) == 0, "bad address");
+	for (size_t i = 0; i < (tcp ? ARRAY_LEN(over) : 1); i++) {
+		l.transport = over[i];
+		l.addr.port = over[i] == ICE_TCP_ACTIVE ? ICE_TCP_ACTIVE_PORT : n->next_port++;
+		check(ice_add_local(n->ice, sim_now(n->sim), &l) == 0, "local address refused");
+	}
+	ice_node_turn(n);
+}
+
+void ice_node_relay(struct ice_node *n, const char *ip, const char *relay, enum dgram_via way)
+{
+	struct addr base, server;
+
+	check(addr_parse_ip(ip, &base) == 0 && addr_parse_ip(relay, &server) == 0, "bad address");
+	server.port = RELAY_PORT;
+	stack_allocate(&n->stack, &base, &server, way);
+}
+
 void ice_node_stun(struct ice_node *n, const char *server)
 {
 	struct addr a;
@@ -214,7 +258,8 @@ bool ice_node_send(struct ice_node *n)
 		return false;
 	d.local = path.local;
 	d.remote = path.remote;
-	sim_send(n->host, &d);
+	d.via = path.via;
+	stack_send(&n->stack, &d);
 	return true;
 }
 
@@ -231,11 +276,21 @@ bool ice_node_selected(const struct ice_node *n, struct ice_pair_info *out)
 	return ice_pairs(n->ice, out, 1) == 1 && out->selected;
 }
 
+/* An active TCP candidate stands for all connections from its IP. */
+static bool same_end(const struct ice_pair_info *ours, const struct ice_pair_info *theirs)
+{
+	if (ours->via != theirs->via)
+		return false;
+	if (ours->via == DGRAM_TCP && ours->local.port == ICE_TCP_ACTIVE_PORT)
+		return addr_ip_equal(&ours->local, &theirs->remote);
+	return addr_equal(&ours->local, &theirs->remote);
+}
+
 bool ice_nodes_agree(const struct ice_node *a, const struct ice_node *b)
 {
 	struct ice_pair_info pa, pb;
 
 	return ice_state(a->ice) == ICE_CONNECTED && ice_state(b->ice) == ICE_CONNECTED &&
-	       ice_node_selected(a, &pa) && ice_node_selected(b, &pb) &&
-	       addr_equal(&pa.local, &pb.remote) && addr_equal(&pb.local, &pa.remote);
+	       ice_node_selected(a, &pa) && ice_node_selected(b, &pb) && same_end(&pa, &pb) &&
+	       same_end(&pb, &pa);
 }

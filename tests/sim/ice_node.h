@@ -6,12 +6,13 @@
  */
 #pragma once
 
-#include "net.h"
 #include "proto/ice/ice.h"
+#include "stack.h"
 
 struct ice_node {
 	struct sim *sim;
 	struct sim_host *host;
+	struct stack stack;
 	struct ice *ice;
 	struct rng rng;
 	struct ice_node *other;
@@ -19,7 +20,8 @@ struct ice_node {
 	uint16_t next_port;
 	bool ordered; /* signalling keeps the order */
 	usec_t last_signal;
-	bool mute; /* its candidates are not signalled (a browser with .local names) */
+	bool mute;	  /* its candidates are not signalled */
+	bool hides_hosts; /* its host candidates are not (a browser with .local names) */
 	bool renomination;
 
 	enum ice_state states[64]; /* every state it was in */
@@ -35,6 +37,10 @@ void ice_node_finish(struct ice_node *n);
 void ice_node_link(struct ice_node *a, struct ice_node *b, usec_t signal_min, usec_t spread);
 
 void ice_node_addr(struct ice_node *n, const char *ip, enum ice_net net);
+/* On an interface of its own; with tcp an active and a passive candidate as well. */
+void ice_node_addr_on(struct ice_node *n, int segment, const char *ip, enum ice_net net, bool tcp);
+/* A relayed candidate once the relay has answered. */
+void ice_node_relay(struct ice_node *n, const char *ip, const char *relay, enum dgram_via way);
 void ice_node_stun(struct ice_node *n, const char *server);
 void ice_node_ready(struct ice_node *n); /* end of locals */
 /* Sends the credentials over; the other side takes them as an offer or answer would do, and, when

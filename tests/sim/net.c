@@ -19,6 +19,7 @@ const struct sim_nat sim_firewall = { SIM_MAP_NONE, SIM_FILTER_ADDRESS_PORT };
 
 struct mapping {
 	struct addr inner, outer, remote; /* remote: what was sent to, for filtering too */
+	enum dgram_via via;
 	usec_t used;
 };
 
@@ -33,7 +34,7 @@ struct router {
 
 struct segment {
 	struct sim_path path;
-	usec_t last_arrival; /* keeps the order under jitter */
+	usec_t last_arrival[2]; /* of each dgram_via: keeps the order under jitter */
 };
 
 struct sim_host {
@@ -43,6 +44,7 @@ struct sim_host {
 	void *arg;
 	bool cut;
 	struct addr addrs[SIM_HOST_ADDRS_MAX];
+	int on[SIM_HOST_ADDRS_MAX]; /* segments */
 	size_t n_addrs;
 };
 
@@ -52,6 +54,7 @@ struct event {
 	uint64_t seq;
 	int segment, hops;
 	struct addr from, to;
+	enum dgram_via via;
 	void (*fn)(void *arg, usec_t now, struct span data);
 	void *arg;
 	size_t len;
@@ -212,10 +215,16 @@ struct sim_host *sim_host(struct sim *sim, int segment, const struct sim_ops *op
 	return h;
 }
 
-void sim_host_addr(struct sim_host *host, const char *ip)
+void sim_host_addr_on(struct sim_host *host, int segment, const char *ip)
 {
 	assert(host->n_addrs < SIM_HOST_ADDRS_MAX);
+	host->on[host->n_addrs] = segment;
 	host->addrs[host->n_addrs++] = ip_of(ip);
+}
+
+void sim_host_addr(struct sim_host *host, const char *ip)
+{
+	sim_host_addr_on(host, host->segment, ip);
 }
 
 void sim_host_cut(struct sim_host *host, bool cut)
@@ -223,19 +232,20 @@ void sim_host_cut(struct sim_host *host, bool cut)
 	host->cut = cut;
 }
 
-/* Scopes are a host's own affair; on the wire there are none. */
-static bool owns(const struct sim_host *h, const struct addr *a)
+/* The segment of one of the host's addresses, -1 when it is not its own. Scopes are a host's own
+ * affair; on the wire there are none. */
+static int segment_of(const struct sim_host *h, const struct addr *a)
 {
 	for (size_t i = 0; i < h->n_addrs; i++)
 		if (h->addrs[i].family == a->family && memcmp(h->addrs[i].ip, a->ip, 16) == 0)
-			return true;
-	return false;
+			return h->on[i];
+	return -1;
 }
 
 static struct sim_host *host_on(struct sim *sim, int segment, const struct addr *a)
 {
 	for (int i = 0; i < sim->n_hosts; i++)
-		if (sim->hosts[i].segment == segment && owns(&sim->hosts[i], a))
+		if (segment_of(&sim->hosts[i], a) == segment)
 			return &sim->hosts[i];
 	return NULL;
 }
@@ -245,33 +255,55 @@ static bool chance(struct sim *sim, unsigned per_mille)
 	return per_mille && rng_below(&sim->rng, 1000) < per_mille;
 }
 
-/* Puts a datagram onto a segment; it arrives there (at a host or router) after the delay. */
-static void enter(struct sim *sim, int segment, int hops, const struct addr *from,
-		  const struct addr *to, struct span data)
+/* What TCP's repetition makes of losses. */
+static usec_t tcp_delay(struct sim *sim, unsigned loss)
+{
+	usec_t late = 0, rto = 200 * USEC_PER_MSEC;
+
+	for (; chance(sim, loss) && late < 5 * USEC_PER_SEC; rto *= 2)
+		late += rto;
+	return late;
+}
+
+/* When a datagram that enters a segment now is at its end; USEC_NEVER: it is lost. */
+static usec_t arrival(struct sim *sim, struct segment *s, enum dgram_via via)
+{
+	usec_t at = sim->now + s->path.delay_us;
+
+	if (via == DGRAM_TCP)
+		at += tcp_delay(sim, s->path.loss);
+	else if (chance(sim, s->path.loss))
+		return USEC_NEVER;
+	if (s->path.jitter_us)
+		at += rng_below(&sim->rng, (uint32_t)s->path.jitter_us);
+	if (via == DGRAM_UDP && chance(sim, s->path.reorder))
+		return at + rng_below(&sim->rng, (uint32_t)s->path.reorder_us + 1);
+	s->last_arrival[via] = FL_MAX(at, s->last_arrival[via]);
+	return s->last_arrival[via];
+}
+
+/* Puts a copy of e onto a segment; it arrives there (at a host or router) after the delay. */
+static void enter(struct sim *sim, int segment, const struct event *e, const struct addr *from,
+		  const struct addr *to)
 {
 	struct segment *s = &sim->segments[segment];
-	unsigned copies = chance(sim, s->path.duplicate) ? 2 : 1;
+	unsigned copies = e->via == DGRAM_UDP && chance(sim, s->path.duplicate) ? 2 : 1;
 
 	for (unsigned i = 0; i < copies; i++) {
-		usec_t at = sim->now + s->path.delay_us;
-		struct event *e;
+		usec_t at = arrival(sim, s, e->via);
+		struct event *copy;
 
-		if (chance(sim, s->path.loss)) {
+		if (at == USEC_NEVER) {
 			sim->stats.lost++;
 			continue;
 		}
-		if (s->path.jitter_us)
-			at += rng_below(&sim->rng, (uint32_t)s->path.jitter_us);
-		if (chance(sim, s->path.reorder))
-			at += rng_below(&sim->rng, (uint32_t)s->path.reorder_us + 1);
-		else
-			at = s->last_arrival = at > s->last_arrival ? at : s->last_arrival;
-		e = event_new(sim, at, data);
-		e->segment = segment;
-		e->hops = hops + 1;
-		e->from = *from;
-		e->to = *to;
-		heap_push(sim, e);
+		copy = event_new(sim, at, span_of(e->data, e->len));
+		copy->segment = segment;
+		copy->hops = e->hops + 1;
+		copy->from = *from;
+		copy->to = *to;
+		copy->via = e->via;
+		heap_push(sim, copy);
 	}
 }
 
@@ -279,15 +311,20 @@ void sim_send(struct sim_host *host, const struct dgram *d)
 {
 	struct sim *sim = host->sim;
 	struct addr from = d->local, to = d->remote;
+	int segment = segment_of(host, &from);
+	struct event *e;
 
 	assert(d->data.len <= SIM_DGRAM_MAX);
-	if (host->cut || !owns(host, &from)) {
+	if (host->cut || segment < 0) {
 		sim->stats.unroutable++;
 		return;
 	}
 	from.scope = to.scope = 0;
 	sim->stats.sent++;
-	enter(sim, host->segment, 0, &from, &to, d->data);
+	e = event_new(sim, sim->now, d->data);
+	e->via = d->via;
+	enter(sim, segment, e, &from, &to);
+	free(e);
 }
 
 static bool expired(const struct sim *sim, const struct router *r, const struct mapping *m)
@@ -295,46 +332,46 @@ static bool expired(const struct sim *sim, const struct router *r, const struct 
 	return r->nat.timeout_us && m->used + r->nat.timeout_us < sim->now;
 }
 
-static bool same_binding(const struct router *r, const struct mapping *m, const struct addr *inner,
-			 const struct addr *remote)
+static bool same_binding(const struct router *r, const struct mapping *m, const struct event *e)
 {
-	if (!addr_equal(&m->inner, inner))
+	if (m->via != e->via || !addr_equal(&m->inner, &e->from))
 		return false;
+	if (e->via == DGRAM_TCP)
+		return addr_equal(&m->remote, &e->to);
 	switch (r->nat.map) {
 	case SIM_MAP_NONE:
 	case SIM_MAP_INDEPENDENT:
 		return true;
 	case SIM_MAP_ADDRESS:
-		return addr_ip_equal(&m->remote, remote);
+		return addr_ip_equal(&m->remote, &e->to);
 	case SIM_MAP_ADDRESS_PORT:
-		return addr_equal(&m->remote, remote);
+		return addr_equal(&m->remote, &e->to);
 	}
 	return false;
 }
 
 /* One entry per inner address and remote; those of one binding share the outer port. */
-static struct mapping *map_out(struct sim *sim, struct router *r, const struct addr *inner,
-			       const struct addr *remote)
+static struct mapping *map_out(struct sim *sim, struct router *r, const struct event *e)
 {
 	const struct mapping *sibling = NULL;
 	struct mapping *m;
 
 	for (size_t i = 0; i < r->n; i++) {
 		m = &r->map[i];
-		if (expired(sim, r, m) || !same_binding(r, m, inner, remote))
+		if (expired(sim, r, m) || !same_binding(r, m, e))
 			continue;
 		sibling = m;
-		if (addr_equal(&m->remote, remote))
+		if (addr_equal(&m->remote, &e->to))
 			return m;
 	}
 	m = r->n < SIM_MAPPINGS_MAX ? &r->map[r->n++] : &r->map[r->oldest++ % SIM_MAPPINGS_MAX];
 	if (sibling) {
 		struct addr outer = sibling->outer;
 
-		*m = (struct mapping){ .inner = *inner, .outer = outer, .remote = *remote };
+		*m = (struct mapping){ e->from, outer, e->to, e->via, sim->now };
 		return m;
 	}
-	*m = (struct mapping){ .inner = *inner, .outer = *inner, .remote = *remote };
+	*m = (struct mapping){ e->from, e->from, e->to, e->via, sim->now };
 	if (r->nat.map != SIM_MAP_NONE) {
 		m->outer = r->public_ip;
 		m->outer.port = r->next_port++;
@@ -344,6 +381,8 @@ static struct mapping *map_out(struct sim *sim, struct router *r, const struct a
 
 static bool passes(const struct router *r, const struct mapping *m, const struct addr *from)
 {
+	if (m->via == DGRAM_TCP)
+		return addr_equal(&m->remote, from);
 	switch (r->nat.filter) {
 	case SIM_FILTER_OPEN:
 		return true;
@@ -356,19 +395,32 @@ static bool passes(const struct router *r, const struct mapping *m, const struct
 }
 
 /* The inner address for a datagram from outside, or NULL when it is filtered. */
-static const struct addr *map_in(struct sim *sim, struct router *r, const struct addr *from,
-				 const struct addr *to)
+static const struct addr *map_in(struct sim *sim, struct router *r, const struct event *e,
+				 const struct addr *from)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		struct mapping *m = &r->map[i];
 
-		if (!expired(sim, r, m) && addr_equal(&m->outer, to) && passes(r, m, from)) {
+		if (m->via == e->via && !expired(sim, r, m) && addr_equal(&m->outer, &e->to) &&
+		    passes(r, m, from)) {
 			m->used = sim->now;
 			return &m->inner;
 		}
 	}
 	sim->stats.filtered++;
 	return NULL;
+}
+
+static bool shut(const struct router *r, const struct event *e)
+{
+	return r->nat.blocked || (r->nat.no_udp && e->via == DGRAM_UDP);
+}
+
+static bool carries(const struct router *r, const struct addr *to)
+{
+	if (r->nat.only != ADDR_NONE)
+		return r->nat.only == to->family;
+	return r->nat.map == SIM_MAP_NONE || r->public_ip.family == to->family;
 }
 
 /* Is an address somewhere inside of a segment, reached without translation? */
@@ -378,6 +430,7 @@ static bool inside(struct sim *sim, int segment, const struct addr *a, int depth
 		return true;
 	for (int i = 0; i < sim->n_routers && depth < HOPS_MAX; i++)
 		if (sim->routers[i].outer == segment && sim->routers[i].nat.map == SIM_MAP_NONE &&
+		    carries(&sim->routers[i], a) &&
 		    inside(sim, sim->routers[i].inner, a, depth + 1))
 			return true;
 	return false;
@@ -389,17 +442,17 @@ static bool go_in(struct sim *sim, struct router *r, const struct event *e, cons
 	const struct addr *to = &e->to;
 
 	if (r->nat.map == SIM_MAP_NONE) {
-		if (!inside(sim, r->inner, &e->to, 0))
+		if (!carries(r, &e->to) || !inside(sim, r->inner, &e->to, 0))
 			return false;
 		if (r->nat.filter != SIM_FILTER_OPEN)
-			to = map_in(sim, r, from, &e->to);
+			to = map_in(sim, r, e, from);
 	} else {
 		if (!addr_ip_equal(&r->public_ip, &e->to))
 			return false;
-		to = map_in(sim, r, from, &e->to);
+		to = map_in(sim, r, e, from);
 	}
-	if (to && !r->nat.blocked)
-		enter(sim, r->inner, e->hops, from, to, span_of(e->data, e->len));
+	if (to && !shut(r, e))
+		enter(sim, r->inner, e, from, to);
 	return true;
 }
 
@@ -408,11 +461,11 @@ static void go_out(struct sim *sim, struct router *r, const struct event *e)
 {
 	struct mapping *m;
 
-	if (r->nat.blocked) {
+	if (shut(r, e)) {
 		sim->stats.filtered++;
 		return;
 	}
-	m = map_out(sim, r, &e->from, &e->to);
+	m = map_out(sim, r, e);
 	m->used = sim->now;
 	if (r->nat.map != SIM_MAP_NONE && addr_ip_equal(&r->public_ip, &e->to)) {
 		struct addr from = m->outer;
@@ -423,15 +476,21 @@ static void go_out(struct sim *sim, struct router *r, const struct event *e)
 			sim->stats.filtered++;
 		return;
 	}
-	enter(sim, r->outer, e->hops, &m->outer, &e->to, span_of(e->data, e->len));
+	enter(sim, r->outer, e, &m->outer, &e->to);
 }
 
 static void deliver(struct sim *sim, struct sim_host *h, const struct event *e)
 {
-	struct dgram d = { .local = e->to, .remote = e->from, .data = span_of(e->data, e->len) };
+	const struct sim_path *path = &sim->segments[e->segment].path;
+	bool neighbour = e->hops == 1; /* no router in between */
+	struct dgram d = { e->to, e->from, span_of(e->data, e->len), e->via };
 
 	if (h->cut) {
 		sim->stats.unroutable++;
+		return;
+	}
+	if (neighbour && (path->isolated || (path->no_udp && e->via == DGRAM_UDP))) {
+		sim->stats.filtered++;
 		return;
 	}
 	sim->stats.delivered++;
@@ -454,15 +513,13 @@ static void arrive(struct sim *sim, const struct event *e)
 			return;
 	for (int i = 0; i < sim->n_routers; i++)
 		if (sim->routers[i].inner == e->segment &&
-		    sim->routers[i].nat.map == SIM_MAP_NONE &&
+		    sim->routers[i].nat.map == SIM_MAP_NONE && carries(&sim->routers[i], &e->to) &&
 		    inside(sim, sim->routers[i].outer, &e->to, 0)) {
 			go_out(sim, &sim->routers[i], e); /* the straight way, before any NAT */
 			return;
 		}
 	for (int i = 0; i < sim->n_routers; i++)
-		if (sim->routers[i].inner == e->segment &&
-		    (sim->routers[i].nat.map == SIM_MAP_NONE ||
-		     sim->routers[i].public_ip.family == e->to.family)) {
+		if (sim->routers[i].inner == e->segment && carries(&sim->routers[i], &e->to)) {
 			go_out(sim, &sim->routers[i], e);
 			return;
 		}

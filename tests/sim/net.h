@@ -11,6 +11,9 @@
  * and meets each segment's delay and loss on the way. What nobody owns is dropped silently, as most
  * networks do.
  *
+ * TCP is its datagrams (RFC 4571) without the connection: what is lost comes later instead, nothing
+ * is doubled or overtaken, and routers let in only what answers.
+ *
  * A host is a set of functions: one is given datagrams, two are its clock. So an ICE agent, a whole
  * peer, or a STUN server are attached in the same way. They send by sim_send() at any time.
  *
@@ -28,9 +31,9 @@
 #include "base/usec.h"
 
 #define SIM_INTERNET 0
-#define SIM_SEGMENTS_MAX 16
+#define SIM_SEGMENTS_MAX 24
 #define SIM_HOSTS_MAX 32
-#define SIM_HOST_ADDRS_MAX 8
+#define SIM_HOST_ADDRS_MAX 32
 #define SIM_ROUTERS_MAX 16
 #define SIM_MAPPINGS_MAX 256 /* of a router; then the oldest goes */
 #define SIM_IN_FLIGHT_MAX 65536
@@ -47,6 +50,8 @@ struct sim_path {
 	unsigned duplicate; /* per 1000 */
 	unsigned reorder;   /* per 1000: overtaken by what follows within reorder_us */
 	usec_t reorder_us;
+	bool isolated; /* its hosts reach the router, not each other (a guest network) */
+	bool no_udp;   /* only TCP passes between its hosts */
 };
 
 /* RFC 4787 §4.1, §5 */
@@ -66,9 +71,11 @@ enum sim_filter {
 struct sim_nat {
 	enum sim_map map;
 	enum sim_filter filter;
-	bool hairpin;	   /* inner hosts reach each other by the public address */
-	bool blocked;	   /* nothing passes */
-	usec_t timeout_us; /* of an unused mapping; 0: never */
+	bool hairpin;	       /* inner hosts reach each other by the public address */
+	bool blocked;	       /* nothing passes */
+	usec_t timeout_us;     /* of an unused mapping; 0: never */
+	bool no_udp;	       /* only TCP passes */
+	enum addr_family only; /* of one family; ADDR_NONE: all that fits public_ip */
 };
 
 extern const struct sim_nat sim_nat_full_cone, sim_nat_restricted, sim_nat_port_restricted,
@@ -97,6 +104,8 @@ struct sim_ops {
 
 struct sim_host *sim_host(struct sim *sim, int segment, const struct sim_ops *ops, void *arg);
 void sim_host_addr(struct sim_host *host, const char *ip); /* any port of it is the host's */
+/* The same on another segment: a host with several interfaces. */
+void sim_host_addr_on(struct sim_host *host, int segment, const char *ip);
 /* From d->local to d->remote. Dropped when d->local is not the host's. */
 void sim_send(struct sim_host *host, const struct dgram *d);
 /* Unplugged: sends and gets nothing, its clock goes on. */

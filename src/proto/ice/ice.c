@@ -118,7 +118,7 @@ int ice_set_remote(struct ice *ice, usec_t now, const struct ice_remote *remote)
 		ice__set_role(ice, true);
 	ice->stats.began_us = now;
 	ice->fail_at = usec_add(now, ice->config.fail_after_us);
-	ice__remote_take_early(ice, now);
+	ice__remote_take_early(ice);
 	ice__turn_end(ice, now);
 	return 0;
 }
@@ -142,6 +142,7 @@ void ice_restart(struct ice *ice, usec_t now)
 	ice->was_connected = keep != NULL;
 	ice->fail_at = USEC_NEVER;
 	ice->nominations = 0;
+	ice->renominate = false;
 	ice->pace = 0;
 	ice->checks_paced = 0;
 	ice->stats.began_us = ice->stats.valid_us = ice->stats.selected_us = 0;

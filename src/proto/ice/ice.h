@@ -33,7 +33,8 @@
 #include "base/util.h"
 
 /* Limits. What is beyond one of them is refused or dropped, and counted. */
-#define ICE_LOCALS_MAX 48      /* local candidates: host, reflexive and relayed together */
+#define ICE_LOCALS_MAX 64      /* local candidates: host, reflexive and relayed together */
+#define ICE_HOSTS_MAX 44       /* host candidates; the rest is for those that reach further */
 #define ICE_REMOTES_MAX 64     /* remote candidates, peer-reflexive included */
 #define ICE_PAIRS_MAX 128      /* of the checklist; the lowest priorities give way */
 #define ICE_STUN_SERVERS_MAX 4 /* asked in parallel from every host address */

@@ -1,7 +1,10 @@
 /* When which pair is checked, and what a check says (RFC 8445 §6.1.4.2, §7.2). */
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/ice/ice_internal.h"
+
+#define TURN 4 /* pairs of a rank in a row before another rank's turn */
 
 static usec_t pace_interval(const struct ice *ice)
 {
@@ -134,18 +137,47 @@ static int urgency(const struct ice *ice, const struct pair *p, usec_t now, usec
 	return URGENCY_NONE;
 }
 
+/* How many pairs of each rank have been checked. */
+static void count_begun(const struct ice *ice, unsigned begun[RANKS])
+{
+	memset(begun, 0, RANKS * sizeof(begun[0]));
+	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
+		const struct pair *p = &ice->pairs[i];
+
+		if (p->used && p->gen == ice->gen && p->state > ICE_PAIR_WAITING)
+			begun[ice__pair_rank(ice, p)]++;
+	}
+}
+
+/*
+ * Of two pairs of one urgency, which is first. Those not checked yet take turns by rank, so that
+ * the one pair that gets through a NAT need not wait for all pairs of a host's many interfaces.
+ */
+static bool sooner(const struct ice *ice, int urgency, const unsigned begun[RANKS],
+		   const struct pair *a, const struct pair *b)
+{
+	enum ice_rank rank_a = ice__pair_rank(ice, a), rank_b = ice__pair_rank(ice, b);
+
+	if ((urgency == URGENCY_WAITING || urgency == URGENCY_FROZEN) &&
+	    begun[rank_a] / TURN != begun[rank_b] / TURN)
+		return begun[rank_a] < begun[rank_b];
+	return ice__pair_better(ice, a, b);
+}
+
 static struct pair *pick(struct ice *ice, usec_t now)
 {
 	struct pair *best = NULL;
 	int best_urgency = URGENCY_NONE;
+	unsigned begun[RANKS];
 	usec_t at;
 
+	count_begun(ice, begun);
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
 		struct pair *p = &ice->pairs[i];
 		int u = urgency(ice, p, now, &at);
 
 		if (u > best_urgency ||
-		    (u == best_urgency && best && ice__pair_better(ice, p, best))) {
+		    (u == best_urgency && best && sooner(ice, u, begun, p, best))) {
 			best = p;
 			best_urgency = u;
 		}
@@ -153,12 +185,23 @@ static struct pair *pick(struct ice *ice, usec_t now)
 	return best;
 }
 
-/* Its series of checks is over without an answer. */
-static void give_up(struct pair *p)
+/* Its series of checks is over without an answer. Whether the selected pair works is for consent to
+ * say; another one that was to be nominated did work, and begins anew. */
+static void give_up(struct ice *ice, usec_t now, struct pair *p)
 {
-	p->state = ICE_PAIR_FAILED;
+	if (p->nominating && ice->selected >= 0 && p == &ice->pairs[ice->selected]) {
+		ice->renominate = true;
+		p->nominating = false;
+		p->due = USEC_NEVER;
+		return;
+	}
 	p->error = p->error == ICE_PAIR_OK ? ICE_PAIR_TIMEOUT : p->error;
-	p->valid = p->nominating = false;
+	if (p->nominating) {
+		ice__pair_restart(ice, now, p);
+		return;
+	}
+	p->state = ICE_PAIR_FAILED;
+	p->valid = false;
 	p->due = USEC_NEVER;
 }
 
@@ -169,7 +212,7 @@ static void give_up_due(struct ice *ice, usec_t now)
 
 		if (p->used && p->gen == ice->gen && !p->triggered && p->tries >= TRIES_MAX &&
 		    (p->nominating || p->state == ICE_PAIR_IN_PROGRESS) && now >= p->due)
-			give_up(p);
+			give_up(ice, now, p);
 	}
 }
 

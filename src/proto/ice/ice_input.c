@@ -115,8 +115,7 @@ static bool settle_role(struct ice *ice, const struct dgram *d, const struct stu
 }
 
 /* The pair a request came over; made when it is new (§7.3.1.3). -1 at a limit. */
-static int request_pair(struct ice *ice, usec_t now, const struct dgram *d, int local,
-			uint32_t priority)
+static int request_pair(struct ice *ice, const struct dgram *d, int local, uint32_t priority)
 {
 	struct rcand r = { .type = ICE_PRFLX, .addr = d->remote, .priority = priority };
 	int pair = ice__pair_find(ice, ice->gen, local, &d->remote), remote;
@@ -130,8 +129,8 @@ static int request_pair(struct ice *ice, usec_t now, const struct dgram *d, int 
 	r.addr.scope = 0;
 	snprintf(r.foundation, sizeof(r.foundation), "p%u",
 		 addr_hash(&d->remote, ice->foundation_key));
-	remote = ice__remote_add(ice, now, &r);
-	return remote < 0 ? -1 : ice__pair_add(ice, now, local, remote);
+	remote = ice__remote_add(ice, &r);
+	return remote < 0 ? -1 : ice__pair_add(ice, local, remote, true);
 }
 
 /* It worked once and was not asked since: taken as it is, its consent would be over at once. */
@@ -167,17 +166,20 @@ static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 
 	if (!stun_get_u32(m, STUN_PRIORITY, &priority))
 		priority = ice__priority(ICE_PRFLX, ice->locals[local].transport, 0);
-	pair = request_pair(ice, now, d, local, priority);
+	pair = request_pair(ice, d, local, priority);
 	if (pair < 0)
 		return;
 	ice->pairs[pair].unasked = unasked(ice, pair);
 	ice->pairs[pair].received++;
 	ice->pairs[pair].heard = true;
+	ice->pairs[pair].last_heard = now;
 	ice__heard_elsewhere(ice, now, &ice->pairs[pair]);
 	if (!ice->controlling && stun_get_flag(m, STUN_USE_CANDIDATE)) {
 		ice->pairs[pair].wanted = true;
+		/* a late copy of an earlier one takes nothing back */
 		if (stun_get_u32(m, STUN_NOMINATION, &nomination))
-			ice->pairs[pair].nomination = nomination;
+			ice->pairs[pair].nomination = FL_MAX(nomination,
+							     ice->pairs[pair].nomination);
 	}
 	if (ice->pairs[pair].valid && ice->pairs[pair].wanted && !stale(ice, now, pair)) {
 		ice__nominated(ice, now, pair);

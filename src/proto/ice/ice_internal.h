@@ -61,7 +61,8 @@
 #define FAIL_AFTER_US (30000 * MSEC)
 /* All known pairs failed: how long the other side's checks are still waited for (RFC 8863). */
 #define PATIENCE_US (10000 * MSEC)
-#define REFRESH_US (15000 * MSEC) /* of server-reflexive bindings until there is a pair */
+#define REFRESH_US (15000 * MSEC)  /* of server-reflexive bindings until there is a pair */
+#define ASK_AGAIN_US (1600 * MSEC) /* a STUN server that never answered, until there is a pair */
 
 /* While a better rank than the selected pair's is thinkable, such pairs that failed get one check
  * each from time to time: the best ones, and of the others a few by turns. A direct session does it
@@ -69,9 +70,15 @@
 #define SEEK_US (2000 * MSEC)
 #define SEEK_MAX_US (30000 * MSEC)
 #define SEEK_BEST 4
-#define SEEK_TURNS 2
+#define SEEK_TURNS 4
+
+/* A controlling peer that renominates without numbers: it has left the selected pair when that was
+ * not checked for so long while another nominated one was. Longer than three consent checks. */
+#define LEFT_US (15000 * MSEC)
 
 #define PRFLX_LOCALS_MAX 12
+#define PRFLX_REMOTES_KEPT 12 /* slots of remote candidates that only these get */
+#define RELAYS_KEPT 8	      /* slots of local candidates that only a relayed one gets */
 #define EARLY_MAX 32
 #define PROBES_MAX (ICE_STUN_SERVERS_MAX * 16)
 #define UFRAG_LEN 8 /* 48 random bits; RFC 8445 §5.3 wants 24 */
@@ -88,6 +95,7 @@ enum ice_rank {
 	RANK_PUNCHED,
 	RANK_LOCAL_TCP, /* by untranslated addresses on physical networks */
 	RANK_LOCAL,
+	RANKS,
 };
 
 struct lcand {
@@ -142,7 +150,7 @@ struct pair {
 	struct check checks[CHECKS_KEPT];
 	unsigned next_check;
 	unsigned tries; /* of the present series; due and rto belong to it */
-	usec_t due, rto, last_sent, last_answer;
+	usec_t due, rto, last_sent, last_answer, last_heard; /* heard: a check from there */
 	uint32_t sent, answered, received, rtt_us;
 	enum ice_unasked unasked;
 	enum ice_pair_error error;
@@ -202,10 +210,11 @@ struct ice {
 	bool was_connected;
 	bool failed;
 	uint32_t nominations; /* highest NOMINATION sent or taken */
-	usec_t fail_at;	      /* without a selected pair */
-	usec_t revive_at;     /* while disconnected */
+	bool renominate;  /* controlling: the other side may have taken a nomination that came to
+			     nothing here, so it is told again which pair is selected */
+	usec_t fail_at;	  /* without a selected pair */
+	usec_t revive_at; /* while disconnected */
 	usec_t seek_at, seek_interval;
-	int seek_turn; /* pair */
 
 	usec_t pace;	       /* when the next check fits into the pace, see pace_ready() */
 	unsigned checks_paced; /* of this generation */
@@ -226,15 +235,16 @@ void ice__local_forget_mapped(struct ice *ice, int keep);
 bool ice__probe_answer(struct ice *ice, usec_t now, const struct dgram *d,
 		       const struct stun_msg *m);
 void ice__probe_timeout(struct ice *ice, usec_t now);
+void ice__probe_again(struct ice *ice, usec_t now);
 usec_t ice__probe_deadline(const struct ice *ice);
 void ice__probe_restart(struct ice *ice, usec_t now);
 void ice__tell_again(struct ice *ice, usec_t now);
 
 /* ice_pair.c: remote candidates and the checklist */
-void ice__pair_local(struct ice *ice, usec_t now, int local);
-int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r);
+void ice__pair_local(struct ice *ice, int local);
+int ice__remote_add(struct ice *ice, const struct rcand *r);
 int ice__pair_find(const struct ice *ice, unsigned gen, int local, const struct addr *remote);
-int ice__pair_add(struct ice *ice, usec_t now, int local, int remote);
+int ice__pair_add(struct ice *ice, int local, int remote, bool heard);
 void ice__pair_drop(struct ice *ice, int pair);
 void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p);
 uint64_t ice__pair_priority(const struct ice *ice, const struct pair *p);
@@ -242,7 +252,7 @@ enum ice_rank ice__pair_rank(const struct ice *ice, const struct pair *p);
 bool ice__pair_better(const struct ice *ice, const struct pair *a, const struct pair *b);
 /* Worth leaving s, which works, for p. */
 bool ice__pair_exceeds(const struct ice *ice, const struct pair *p, const struct pair *s);
-void ice__remote_take_early(struct ice *ice, usec_t now);
+void ice__remote_take_early(struct ice *ice);
 void ice__remote_forget(struct ice *ice, int remote);
 
 /* ice_check.c: sending and answering checks */

@@ -71,20 +71,32 @@ static int find_local(const struct ice *ice, const struct addr *addr, const stru
 	return -1;
 }
 
-static int free_local(struct ice *ice)
+/* Many interfaces must not keep out what reaches further than they do. */
+static int free_local(struct ice *ice, enum ice_type type)
 {
-	for (int i = 0; i < ICE_LOCALS_MAX; i++)
+	int slot = -1, hosts = 0, others = 0;
+
+	for (int i = 0; i < ICE_LOCALS_MAX; i++) {
 		if (!ice->locals[i].used)
-			return i;
-	ice->stats.over_limit++;
-	return -1;
+			slot = slot < 0 ? i : slot;
+		else if (ice->locals[i].type == ICE_HOST)
+			hosts++;
+		else if (ice->locals[i].type != ICE_RELAY)
+			others++;
+	}
+	if (slot < 0 || (type == ICE_HOST && hosts >= ICE_HOSTS_MAX) ||
+	    (type != ICE_RELAY && hosts + others >= ICE_LOCALS_MAX - RELAYS_KEPT)) {
+		ice->stats.over_limit++;
+		return -1;
+	}
+	return slot;
 }
 
 /* A reflexive candidate on a base that is there; -1 at the limit. */
 static int add_reflexive(struct ice *ice, const struct lcand *base, const struct addr *addr,
 			 enum ice_type type, const struct addr *server)
 {
-	int i = free_local(ice);
+	int i = free_local(ice, type);
 	struct lcand *l;
 
 	if (i < 0)
@@ -183,7 +195,7 @@ static void probe_add(struct ice *ice, usec_t now, int local, int server)
 
 static int add_host(struct ice *ice, usec_t now, const struct ice_local *local)
 {
-	int i = free_local(ice);
+	int i = free_local(ice, local->type);
 	struct lcand *l;
 
 	if (i < 0)
@@ -203,7 +215,7 @@ static int add_host(struct ice *ice, usec_t now, const struct ice_local *local)
 		l->related = local->related;
 	l->priority = ice__priority(l->type, l->transport, l->preference);
 	set_foundation(ice, l, NULL);
-	ice__pair_local(ice, now, i);
+	ice__pair_local(ice, i);
 	for (int s = 0; s < (int)ice->n_servers; s++)
 		probe_add(ice, now, i, s);
 	return 0;
@@ -330,6 +342,7 @@ static void probe_mapped(struct ice *ice, usec_t now, struct probe *p, const str
 		return;
 	}
 	p->answered = true;
+	p->gave_up = false;
 	p->mapped = addr_unmap(&mapped);
 	if (!moved(ice, base, &was, &p->mapped) && adds_something(ice, base, &p->mapped))
 		add_reflexive(ice, base, &p->mapped, ICE_SRFLX, &ice->servers[p->server]);
@@ -367,10 +380,13 @@ static void probe_send(struct ice *ice, struct probe *p)
 	p->sent++;
 }
 
-/* Bindings are kept open only as long as the other side may still come to them. */
-static bool refreshes(const struct ice *ice)
+/* Bindings are kept open only as long as the other side may still come to them; who never answered
+ * is asked on only while somebody waits for it. */
+static bool refreshes(const struct ice *ice, const struct probe *p)
 {
-	return ice->state == ICE_NEW || ice->state == ICE_CHECKING;
+	if (p->client.running)
+		return false;
+	return ice->state == ICE_CHECKING || (ice->state == ICE_NEW && p->answered);
 }
 
 void ice__probe_timeout(struct ice *ice, usec_t now)
@@ -382,24 +398,36 @@ void ice__probe_timeout(struct ice *ice, usec_t now)
 
 		if (!p->used)
 			continue;
-		if (!p->client.running && refreshes(ice) && now >= p->refresh && p->answered)
+		if (refreshes(ice, p) && now >= p->refresh)
 			stun_client_start(&p->client, ice->rng, now, STUN_RTO_MAX_US / 2);
 		switch (stun_client_due(&p->client, now)) {
 		case STUN_CLIENT_SEND:
 			probe_send(ice, p);
 			break;
 		case STUN_CLIENT_GIVE_UP:
+			/* all lost, perhaps: asked on as long as it would help */
 			p->gave_up = !p->answered;
-			p->refresh = USEC_NEVER;
+			p->refresh = usec_add(now, ASK_AGAIN_US);
 			break;
 		case STUN_CLIENT_WAIT:
 			break;
 		}
-		busy = busy || (p->client.running && !p->answered);
+		busy = busy || (p->client.running && !p->answered && !p->gave_up);
 	}
 	if (ice->locals_done && !busy && !ice->gathered) {
 		ice->gathered = true;
 		ice->event_gathered = true;
+	}
+}
+
+/* Servers that never answered, once each: UDP may pass by now. */
+void ice__probe_again(struct ice *ice, usec_t now)
+{
+	for (int i = 0; i < PROBES_MAX; i++) {
+		struct probe *p = &ice->probes[i];
+
+		if (p->used && !p->answered && !p->client.running)
+			stun_client_start_once(&p->client, ice->rng, now, ASK_AGAIN_US);
 	}
 }
 
@@ -413,7 +441,7 @@ usec_t ice__probe_deadline(const struct ice *ice)
 		if (!p->used)
 			continue;
 		at = usec_min(at, stun_client_deadline(&p->client));
-		if (!p->client.running && refreshes(ice) && p->answered)
+		if (refreshes(ice, p))
 			at = usec_min(at, p->refresh);
 	}
 	return at;

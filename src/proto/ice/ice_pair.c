@@ -100,27 +100,48 @@ static bool same_foundation(const struct ice *ice, const struct pair *a, const s
 	       strcmp(ice->remotes[a->remote].foundation, ice->remotes[b->remote].foundation) == 0;
 }
 
-/* A free slot, or that of the least pair that nothing depends on and that is less than p. */
+/* Nothing depends on it. */
+static bool expendable(const struct ice *ice, int pair)
+{
+	const struct pair *p = &ice->pairs[pair];
+
+	return !p->valid && !p->nominating && !p->heard && pair != ice->selected;
+}
+
+/*
+ * A free slot, or that of a pair that gives way to p. RFC 8445 §6.1.2.5 drops the lowest
+ * priorities; on hosts with many interfaces those are all the pairs that reach further than the
+ * next switch. So the rank that has the most pairs gives its least one, and what was heard is kept.
+ */
 static int pair_slot(struct ice *ice, const struct pair *p)
 {
-	int least = -1;
+	int count[RANKS] = { 0 }, least[RANKS];
+	enum ice_rank most = ice__pair_rank(ice, p), rank;
 
+	for (int r = 0; r < RANKS; r++)
+		least[r] = -1;
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
 		const struct pair *have = &ice->pairs[i];
 
 		if (!have->used)
 			return i;
-		if (have->valid || have->nominating || i == ice->selected)
-			continue;
-		if (least < 0 ||
-		    ice__pair_priority(ice, have) < ice__pair_priority(ice, &ice->pairs[least]))
-			least = i;
+		rank = ice__pair_rank(ice, have);
+		count[rank]++;
+		if (expendable(ice, i) &&
+		    (least[rank] < 0 || ice__pair_priority(ice, have) <
+						ice__pair_priority(ice, &ice->pairs[least[rank]])))
+			least[rank] = i;
 	}
 	ice->stats.over_limit++;
-	if (least < 0 || ice__pair_priority(ice, &ice->pairs[least]) >= ice__pair_priority(ice, p))
+	for (int r = 0; r < RANKS; r++)
+		if (least[r] >= 0 && (count[r] > count[most] || least[most] < 0))
+			most = (enum ice_rank)r;
+	if (least[most] < 0 ||
+	    (!p->heard && most == ice__pair_rank(ice, p) &&
+	     ice__pair_priority(ice, &ice->pairs[least[most]]) >= ice__pair_priority(ice, p)))
 		return -1;
-	ice__pair_drop(ice, least);
-	return least;
+	ice__pair_drop(ice, least[most]);
+	return least[most];
 }
 
 /* RFC 6544 §6.2: who listens waits for the other side's connection, which shows itself as a peer-
@@ -154,8 +175,9 @@ static bool can_pair(const struct lcand *l, const struct rcand *r)
 	return !(l->addr.port == r->addr.port && memcmp(l->addr.ip, r->addr.ip, 16) == 0);
 }
 
-/* The new pair's slot; -1 when it makes no sense or there is no room. */
-int ice__pair_add(struct ice *ice, usec_t now, int local, int remote)
+/* The new pair's slot; -1 when it makes no sense or there is no room. heard: a check came over it.
+ */
+int ice__pair_add(struct ice *ice, int local, int remote, bool heard)
 {
 	const struct lcand *l = &ice->locals[local];
 	const struct rcand *r = &ice->remotes[remote];
@@ -165,6 +187,7 @@ int ice__pair_add(struct ice *ice, usec_t now, int local, int remote)
 		.local = local,
 		.remote = remote,
 		.mapped = -1,
+		.heard = heard,
 		.remote_addr = r->addr,
 		.state = ICE_PAIR_WAITING,
 		.rto = RTO_US,
@@ -172,7 +195,6 @@ int ice__pair_add(struct ice *ice, usec_t now, int local, int remote)
 	};
 	int slot;
 
-	(void)now;
 	if (!can_pair(l, r))
 		return -1;
 	p.remote_addr.scope = addr_range(&r->addr) == ADDR_LINK_LOCAL ? l->addr.scope : 0;
@@ -191,6 +213,7 @@ int ice__pair_add(struct ice *ice, usec_t now, int local, int remote)
 
 void ice__pair_drop(struct ice *ice, int pair)
 {
+	ice->renominate = ice->renominate || ice->pairs[pair].nominating;
 	ice->pairs[pair].used = false;
 	if (ice->selected == pair)
 		ice->selected = -1;
@@ -200,6 +223,7 @@ void ice__pair_drop(struct ice *ice, int pair)
 void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p)
 {
 	(void)now;
+	ice->renominate = ice->renominate || p->nominating;
 	p->state = ICE_PAIR_WAITING;
 	p->valid = p->nominating = p->nominated = false;
 	p->mapped = -1;
@@ -208,21 +232,21 @@ void ice__pair_restart(struct ice *ice, usec_t now, struct pair *p)
 	p->due = USEC_NEVER;
 }
 
-static void pair_remote(struct ice *ice, usec_t now, int remote)
+static void pair_remote(struct ice *ice, int remote)
 {
 	for (int i = 0; i < ICE_LOCALS_MAX; i++) {
 		const struct lcand *l = &ice->locals[i];
 
 		if (l->used && (l->type == ICE_HOST || l->type == ICE_RELAY))
-			ice__pair_add(ice, now, i, remote);
+			ice__pair_add(ice, i, remote, false);
 	}
 }
 
-void ice__pair_local(struct ice *ice, usec_t now, int local)
+void ice__pair_local(struct ice *ice, int local)
 {
 	for (int i = 0; i < ICE_REMOTES_MAX; i++)
 		if (ice->remotes[i].used && ice->remotes[i].gen == ice->gen)
-			ice__pair_add(ice, now, local, i);
+			ice__pair_add(ice, local, i, false);
 }
 
 static int find_remote(const struct ice *ice, const struct addr *addr, enum dgram_via via)
@@ -247,9 +271,20 @@ static bool upgrade(struct rcand *have, const struct rcand *r)
 	return true;
 }
 
+/* The last slots are for those that show themselves by their checks. */
+static int free_remote(const struct ice *ice, enum ice_type type)
+{
+	int end = type == ICE_PRFLX ? ICE_REMOTES_MAX : ICE_REMOTES_MAX - PRFLX_REMOTES_KEPT;
+
+	for (int i = 0; i < end; i++)
+		if (!ice->remotes[i].used)
+			return i;
+	return -1;
+}
+
 /* The slot of a new or known candidate of the present generation, -1 at the limit. A signalled one
  * is paired with all bases, a peer-reflexive one only by the caller (§7.3.1.4). */
-int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r)
+int ice__remote_add(struct ice *ice, const struct rcand *r)
 {
 	int i = find_remote(ice, &r->addr, ice_via(r->transport));
 
@@ -259,25 +294,22 @@ int ice__remote_add(struct ice *ice, usec_t now, const struct rcand *r)
 				if (ice->locals[l].used && ice->locals[l].type != ICE_SRFLX &&
 				    ice->locals[l].type != ICE_PRFLX &&
 				    ice__pair_find(ice, ice->gen, l, &r->addr) < 0)
-					ice__pair_add(ice, now, l, i);
+					ice__pair_add(ice, l, i, false);
 		} else if (r->type != ICE_PRFLX) {
 			ice->stats.candidates_ignored++;
 		}
 		return i;
 	}
-	for (i = 0; i < ICE_REMOTES_MAX; i++)
-		if (!ice->remotes[i].used)
-			break;
-	if (i == ICE_REMOTES_MAX) {
+	i = free_remote(ice, r->type);
+	if (i < 0) {
 		ice->stats.over_limit++;
-		ice->stats.candidates_full++;
 		return -1;
 	}
 	ice->remotes[i] = *r;
 	ice->remotes[i].used = true;
 	ice->remotes[i].gen = ice->gen;
 	if (r->type != ICE_PRFLX)
-		pair_remote(ice, now, i);
+		pair_remote(ice, i);
 	else
 		ice->stats.reflexive++;
 	return i;
@@ -311,13 +343,13 @@ static void keep_early(struct ice *ice, const struct rcand *r, const char *ufrag
 }
 
 /* The credentials came: what was kept for them is added, the rest is of no use any more. */
-void ice__remote_take_early(struct ice *ice, usec_t now)
+void ice__remote_take_early(struct ice *ice)
 {
 	for (size_t i = 0; i < FL_MIN(ice->n_early, (size_t)EARLY_MAX); i++) {
 		struct early *e = &ice->early[i];
 
 		if (strcmp(e->ufrag, ice->creds[ice->gen].remote_ufrag) == 0)
-			ice__remote_add(ice, now, &e->candidate);
+			ice__remote_add(ice, &e->candidate);
 		else
 			ice->stats.candidates_ignored++;
 	}
@@ -343,7 +375,7 @@ int ice_add_remote(struct ice *ice, usec_t now, const struct ice_candidate *cand
 		keep_early(ice, &r, candidate->ufrag);
 		return 1;
 	}
-	i = ice__remote_add(ice, now, &r);
+	i = ice__remote_add(ice, &r);
 	/* a relay asked for in the middle of a session, or what is told anew: the other side's path
 	 * is in doubt */
 	if (i >= 0)

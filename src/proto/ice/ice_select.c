@@ -171,7 +171,7 @@ void ice__nominated(struct ice *ice, usec_t now, int pair)
 	p->wanted = false;
 	p->nominated = true;
 	if (ice->controlling) {
-		p->nominating = false;
+		p->nominating = ice->renominate = false;
 		p->due = USEC_NEVER;
 		select_pair(ice, now, pair);
 	} else if (takes_over(ice, p)) {
@@ -179,8 +179,15 @@ void ice__nominated(struct ice *ice, usec_t now, int pair)
 	}
 }
 
+/* The other side has not checked p for so long that it no longer uses it. */
+static bool left(const struct pair *p, usec_t now)
+{
+	return now >= usec_add(p->last_heard, LEFT_US);
+}
+
 /* Controlled, without NOMINATION values: a remote candidate's priority may change when it is
- * signalled after its first check, so the choice among the nominated pairs is made anew. */
+ * signalled after its first check, and the other side may have left for a lesser pair because the
+ * selected one fell silent for it alone. So the choice among the nominated pairs is made anew. */
 static void reconsider(struct ice *ice, usec_t now)
 {
 	int best = ice->selected;
@@ -189,10 +196,13 @@ static void reconsider(struct ice *ice, usec_t now)
 	    ice->pairs[best].gen != ice->gen || !ice->pairs[best].nominated)
 		return;
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
-		const struct pair *p = &ice->pairs[i];
+		const struct pair *p = &ice->pairs[i], *b = &ice->pairs[best];
 
-		if (p->used && p->gen == ice->gen && p->valid && p->nominated &&
-		    ice__pair_priority(ice, p) > ice__pair_priority(ice, &ice->pairs[best]))
+		if (!p->used || p->gen != ice->gen || !p->valid || !p->nominated || i == best)
+			continue;
+		if (left(p, now) != left(b, now)
+			    ? left(b, now)
+			    : ice__pair_priority(ice, p) > ice__pair_priority(ice, b))
 			best = i;
 	}
 	select_pair(ice, now, best);
@@ -254,8 +264,12 @@ static int nominee(const struct ice *ice, usec_t *at)
 		*at = 0;
 		return best;
 	}
-	if (best == ice->selected || (!disconnected(ice) && !is_upgrade(ice, &ice->pairs[best], s)))
-		return -1;
+	if (best == ice->selected ||
+	    (!disconnected(ice) && !is_upgrade(ice, &ice->pairs[best], s))) {
+		if (!ice->renominate || disconnected(ice))
+			return -1;
+		best = ice->selected;
+	}
 	*at = 0;
 	return best;
 }
@@ -316,29 +330,29 @@ static bool sought(const struct ice *ice, const struct pair *p)
 	       ice__pair_rank(ice, p) > ice__pair_rank(ice, &ice->pairs[ice->selected]);
 }
 
-/* The best of them. */
-static struct pair *seek_best(struct ice *ice)
+/* By turns: those that worked once, then those that were not tried for the longest time. */
+static bool has_turn_before(const struct ice *ice, const struct pair *a, const struct pair *b)
 {
-	struct pair *best = NULL;
+	if ((a->answered > 0) != (b->answered > 0))
+		return a->answered > 0;
+	if (a->last_sent != b->last_sent)
+		return a->last_sent < b->last_sent;
+	return ice__pair_better(ice, a, b);
+}
+
+static struct pair *seek_next(struct ice *ice,
+			      bool (*before)(const struct ice *ice, const struct pair *a,
+					     const struct pair *b))
+{
+	struct pair *next = NULL;
 
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
 		struct pair *p = &ice->pairs[i];
 
-		if (sought(ice, p) && (!best || ice__pair_better(ice, p, best)))
-			best = p;
+		if (sought(ice, p) && (!next || before(ice, p, next)))
+			next = p;
 	}
-	return best;
-}
-
-/* The next one by turns. */
-static struct pair *seek_turn(struct ice *ice)
-{
-	for (int n = 0; n < ICE_PAIRS_MAX; n++) {
-		ice->seek_turn = (ice->seek_turn + 1) % ICE_PAIRS_MAX;
-		if (sought(ice, &ice->pairs[ice->seek_turn]))
-			return &ice->pairs[ice->seek_turn];
-	}
-	return NULL;
+	return next;
 }
 
 /* The network may have changed for the better: a LAN that lets its hosts meet now, UDP that is no
@@ -350,13 +364,15 @@ static void seek(struct ice *ice, usec_t now)
 	if (now < ice->seek_at)
 		return;
 	for (int n = 0; n < SEEK_BEST + SEEK_TURNS; n++) {
-		p = n < SEEK_BEST ? seek_best(ice) : seek_turn(ice);
+		p = seek_next(ice, n < SEEK_BEST ? ice__pair_better : has_turn_before);
 		if (!p)
 			break;
 		p->state = ICE_PAIR_WAITING;
 		p->tries = TRIES_MAX - 1; /* just one */
 		p->rto = SEEK_US / 2;
 	}
+	if (ice__pair_rank(ice, selected_pair(ice)) < RANK_PUNCHED)
+		ice__probe_again(ice, now);
 	if (ice__pair_rank(ice, selected_pair(ice)) > RANK_RELAYED)
 		ice->seek_interval = usec_min(ice->seek_interval * 5 / 4, SEEK_MAX_US);
 	ice->seek_at = usec_add(now, ice->seek_interval);

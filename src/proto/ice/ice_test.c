@@ -105,6 +105,32 @@ static void test_punched(void **state)
 	scene_close(&s);
 }
 
+/* Twelve interfaces at each end, one of which leads somewhere: more pairs than are kept, and the
+ * one that works is not among the first nor dropped. */
+static void test_many_interfaces(void **state)
+{
+	struct ice_pair_info pairs[2 * ICE_PAIRS_MAX];
+	struct scene s;
+	char text[32];
+	usec_t began;
+
+	scene_open(&s, &sim_nat_port_restricted, &sim_nat_port_restricted);
+	began = sim_now(s.sim);
+	for (int i = 1; i < 12; i++) {
+		snprintf(text, sizeof(text), "10.1.%d.1", i);
+		ice_node_addr(&s.a, text, ICE_NET_PHYSICAL);
+		snprintf(text, sizeof(text), "10.2.%d.1", i);
+		ice_node_addr(&s.b, text, ICE_NET_PHYSICAL);
+	}
+	scene_start(&s);
+	scene_run(&s, 2 * SEC);
+	expect_types(&s, ICE_SRFLX, ICE_SRFLX);
+	assert_int_equal(ice_pairs(s.a.ice, pairs, ARRAY_LEN(pairs)), ICE_PAIRS_MAX);
+	assert_in_range(ice_stats(s.a.ice)->valid_us - began, 0, 250 * USEC_PER_MSEC);
+	assert_in_range(s.a.connected_at - began, 0, 450 * USEC_PER_MSEC);
+	scene_close(&s);
+}
+
 static void test_impossible(void **state)
 {
 	struct scene s;
@@ -489,8 +515,10 @@ static void test_limits(void **state)
 			 1000 + i, i + 1);
 		taken += add_text(s.a.ice, text);
 	}
-	assert_int_equal(locals, ICE_LOCALS_MAX);
+	assert_int_equal(locals, ICE_HOSTS_MAX);
 	assert_int_equal(ice_add_local(s.a.ice, SEC, &l), FL_EQUOTA);
+	l.type = ICE_RELAY; /* there is room for what reaches further */
+	assert_int_equal(ice_add_local(s.a.ice, SEC, &l), 0);
 	assert_in_range(taken, 1, ICE_REMOTES_MAX);
 	assert_int_equal(ice_pairs(s.a.ice, pairs, ARRAY_LEN(pairs)), ICE_PAIRS_MAX);
 	assert_true(ice_stats(s.a.ice)->over_limit > 0);
@@ -728,6 +756,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_local),
 		TEST(test_punched),
+		TEST(test_many_interfaces),
 		TEST(test_impossible),
 		TEST(test_other_side_unnamed),
 		TEST(test_role_conflict),

@@ -15,8 +15,14 @@
 
 #define PING_US (10 * USEC_PER_SEC)
 #define SILENCE_US (30 * USEC_PER_SEC)
-#define CONNECT_US (30 * USEC_PER_SEC)	    /* all of it, until DTLS is done */
-#define LOST_US (60 * USEC_PER_SEC)	    /* without a route */
+#define CONNECT_US (30 * USEC_PER_SEC) /* all of it, until DTLS is done */
+#define LOST_US (60 * USEC_PER_SEC)    /* without a route */
+/* Most of what happens to a route ICE mends alone. */
+#define RESTART_AFTER_US (1 * USEC_PER_SEC)
+#define RESTART_EVERY_US (5 * USEC_PER_SEC)
+#define OFFLINE_US (1 * USEC_PER_SEC)	    /* after the hub said that the device is not there */
+#define ENDED_US (300 * USEC_PER_MSEC)	    /* what the device sent last may still be on its way */
+#define UNKNOWN_MAX 2			    /* times that the hub does not know our session */
 #define SEARCH_REPORT_US (5 * USEC_PER_SEC) /* while no route is found */
 #define GOODBYE_US (500 * USEC_PER_MSEC)
 #define ICE_SERVERS_MAX 16
@@ -35,7 +41,7 @@ struct console_session {
 	struct realtime *rt;
 	bool up;
 	struct backoff backoff;
-	struct loop_timer retry, timer, report;
+	struct loop_timer retry, timer, report, mend;
 
 	struct fl_identity *identity;
 	struct fl_peer *peer;
@@ -46,6 +52,9 @@ struct console_session {
 	json_t *early_answer;
 	json_t *verdict; /* the hub's, of the reports of both ends */
 	bool asked, answered, connected, over, closed, ended;
+	bool lost;	  /* the route, after it was there */
+	bool gone;	  /* the device said to the hub that the session is over */
+	unsigned unknown; /* times in a row that the hub did not know the session */
 };
 
 static void fail(struct console_session *s, const char *why)
@@ -54,6 +63,7 @@ static void fail(struct console_session *s, const char *why)
 		return;
 	s->over = true;
 	loop_timer_stop(&s->timer);
+	loop_timer_stop(&s->mend);
 	s->handler->on_failed(s->arg, why);
 }
 
@@ -140,7 +150,7 @@ static void take_answer(struct console_session *s, json_t *args)
 	}
 	s->answered = true;
 	int err = fl_peer_accept(s->peer, json_string_value(json_object_get(args, "sdp")));
-	if (err < 0)
+	if (err < 0 && !s->connected) /* else it is a restart that another one has overtaken */
 		fail(s, fl_error_text(err));
 	console_session_pump(s);
 }
@@ -170,10 +180,21 @@ static void on_connect_result(void *arg, json_t *result, const char *error)
 
 /* ---- the peer ---- */
 
+static void on_restart_result(void *arg, json_t *result, const char *error)
+{
+	struct console_session *s = arg;
+
+	if (error && s->lost)
+		loop_timer_after(&s->mend, OFFLINE_US);
+}
+
 static void on_description(struct console_session *s, const char *sdp)
 {
 	if (*s->id) {
-		call(s, "Restart", json_pack("{s:s, s:s}", "session", s->id, "sdp", sdp));
+		if (s->up)
+			(void)realtime_call(s->rt, "Restart",
+					    json_pack("{s:s, s:s}", "session", s->id, "sdp", sdp),
+					    on_restart_result, s);
 		return;
 	}
 	int err = realtime_call(s->rt, "Connect",
@@ -221,9 +242,21 @@ static void on_route(struct console_session *s, const struct fl_event *e)
 		return;
 	}
 	report_route(s);
-	if (s->connected)
+	s->lost = false;
+	loop_timer_stop(&s->mend);
+	if (s->connected && !s->gone)
 		loop_timer_stop(&s->timer);
 	s->handler->on_event(s->arg, e);
+}
+
+static void on_lost(struct console_session *s)
+{
+	if (s->lost || s->gone || s->over)
+		return;
+	s->lost = true;
+	s->unknown = 0;
+	loop_timer_after(&s->timer, LOST_US);
+	loop_timer_after(&s->mend, RESTART_AFTER_US);
 }
 
 static void take_event(struct console_session *s, const struct fl_event *e)
@@ -247,8 +280,7 @@ static void take_event(struct console_session *s, const struct fl_event *e)
 		return;
 	case FL_EVENT_DISCONNECTED:
 		report_route(s);
-		loop_timer_after(&s->timer, LOST_US);
-		(void)fl_peer_restart(s->peer);
+		on_lost(s);
 		s->handler->on_event(s->arg, e);
 		return;
 	case FL_EVENT_CLOSED:
@@ -256,6 +288,10 @@ static void take_event(struct console_session *s, const struct fl_event *e)
 		fail(s, "The device ended the session.");
 		return;
 	case FL_EVENT_FAILED:
+		if (s->connected && e->err == -EHOSTUNREACH) { /* a restart may bring it back */
+			on_lost(s);
+			return;
+		}
 		s->closed = true;
 		snprintf(why, sizeof(why), "%s", e->text ? e->text : fl_error_text(e->err));
 		fail(s, why);
@@ -376,9 +412,39 @@ static void on_ice_servers(void *arg, json_t *result, const char *error)
 		choose_device(s);
 }
 
+/*
+ * The hub is there and knows us: a new offer, with new credentials and all our addresses. Never
+ * before it answered: a restart that does not arrive would take away the pairs that may yet work.
+ */
 static void on_resumed(void *arg, json_t *result, const char *error)
 {
-	/* Even when the hub has forgotten the session, the device has not. */
+	struct console_session *s = arg;
+
+	if (error || !s->lost || s->over)
+		return;
+	if (json_is_true(json_object_get(result, "ok"))) {
+		s->unknown = 0;
+		(void)fl_peer_restart(s->peer);
+		console_session_pump(s);
+	} else if (++s->unknown >= UNKNOWN_MAX) {
+		fail(s, "The route fell silent, and the hub has no such session any more.");
+	} else {
+		loop_timer_after(&s->mend, OFFLINE_US);
+	}
+}
+
+static void resume(struct console_session *s)
+{
+	(void)realtime_call(s->rt, "Resume", json_pack("{s:s}", "session", s->id), on_resumed, s);
+}
+
+static void on_mend(void *arg)
+{
+	struct console_session *s = arg;
+
+	loop_timer_after(&s->mend, RESTART_EVERY_US);
+	if (s->up)
+		resume(s);
 }
 
 static void on_up(void *arg)
@@ -388,8 +454,7 @@ static void on_up(void *arg)
 	s->up = true;
 	backoff_reset(&s->backoff);
 	if (*s->id) {
-		(void)realtime_call(s->rt, "Resume", json_pack("{s:s}", "session", s->id),
-				    on_resumed, s);
+		resume(s);
 		return;
 	}
 	if (realtime_call(s->rt, "WatchDevices", json_object(), on_devices, s) < 0 ||
@@ -402,6 +467,21 @@ static bool is_ours(struct console_session *s, json_t *args)
 	const char *id = json_string_value(json_object_get(args, "session"));
 
 	return id && (!*s->id || strcmp(id, s->id) == 0);
+}
+
+/* A device that was started anew has nothing of its sessions, and says so to the hub. The hub alone
+ * may be wrong: while there is a route the session goes on. */
+static void take_ended(struct console_session *s, const char *by)
+{
+	if (!s->connected) {
+		fail(s, "The session was ended before it was set up.");
+	} else if (by && strcmp(by, "device") == 0) {
+		s->gone = true;
+		loop_timer_stop(&s->mend);
+		loop_timer_after(&s->timer, ENDED_US);
+	} else if (s->lost) {
+		fail(s, "The hub ended the session.");
+	}
 }
 
 static void on_call(void *arg, const char *target, json_t *args)
@@ -428,8 +508,8 @@ static void on_call(void *arg, const char *target, json_t *args)
 		text = json_string_value(json_object_get(args, "message"));
 		fail(s, text_printable(shown, sizeof(shown),
 				       span_str(text ? text : "The device refused the session.")));
-	} else if (strcmp(target, "ended") == 0 && !s->connected) {
-		fail(s, "The session was ended before it was set up.");
+	} else if (strcmp(target, "ended") == 0) {
+		take_ended(s, json_string_value(json_object_get(args, "by")));
 	}
 }
 
@@ -471,7 +551,9 @@ static void on_timer(void *arg)
 {
 	struct console_session *s = arg;
 
-	if (s->connected)
+	if (s->gone)
+		fail(s, "The device ended the session.");
+	else if (s->connected)
 		fail(s, "The route fell silent and no other one was found within a minute.");
 	else if (!s->asked)
 		fail(s, "The hub did not answer in time.");
@@ -502,6 +584,7 @@ int console_session_create(struct loop *loop, const struct console_config *confi
 	s->early = json_array();
 	loop_timer_init(loop, &s->retry, on_retry, s);
 	loop_timer_init(loop, &s->timer, on_timer, s);
+	loop_timer_init(loop, &s->mend, on_mend, s);
 	loop_timer_init(loop, &s->report, on_report, s);
 	int err = s->device_text && s->early ? fl_identity_create(&s->identity) : -ENOMEM;
 	if (err == 0)
@@ -581,6 +664,7 @@ void console_session_end(struct console_session *s)
 
 	s->over = true;
 	loop_timer_stop(&s->timer);
+	loop_timer_stop(&s->mend);
 	loop_timer_stop(&s->report);
 	report_route(s); /* the last word, also of a session that found no route */
 	/* the hub hears it from us before the device can tell that we are gone */
@@ -602,6 +686,7 @@ void console_session_destroy(struct console_session *s)
 		return;
 	loop_timer_stop(&s->retry);
 	loop_timer_stop(&s->timer);
+	loop_timer_stop(&s->mend);
 	loop_timer_stop(&s->report);
 	loop_watch_stop(&s->watch);
 	realtime_destroy(s->rt);

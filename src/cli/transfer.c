@@ -15,7 +15,7 @@
 #include "modules/files/sender.h"
 
 #define STEPS_PER_TURN 32
-#define LOST_US (5 * USEC_PER_SEC)    /* without a route, until a new session is made */
+#define LOST_US (15 * USEC_PER_SEC)   /* without a route, until a new session is made */
 #define SILENT_US (60 * USEC_PER_SEC) /* with one; a slow disk or link takes its time */
 #define SHOW_US (200 * USEC_PER_MSEC) /* between two lines of progress */
 #define MUTE_MAX 5		      /* channels in a row that closed without a word */

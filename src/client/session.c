@@ -364,6 +364,9 @@ static void take_event(struct session *s, const struct fl_event *e)
 		finish(s, "closed", true);
 		return;
 	case FL_EVENT_FAILED:
+		/* the console may restart ICE; while it does not, the timer runs */
+		if (s->connected && e->err == -EHOSTUNREACH)
+			return;
 		log_warn("session-failed", "session=%s reason=\"%s\"", s->grant.session,
 			 text_printable(shown, sizeof(shown), span_str(e->text ? e->text : "")));
 		finish(s, "failed", true);

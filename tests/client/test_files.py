@@ -14,7 +14,7 @@ import pytest
 from programs import PATIENCE, cli, cli_env, cli_words, wait_for
 from test_survive import children
 
-SILENCE = 16  # seconds; longer than it takes to notice, and to give the session up
+SILENCE = 18  # seconds; longer than it takes to notice, and to give the session up
 SIZES = [0, 1, 65535, 65536, 65537, 50_000_000]
 
 

@@ -101,14 +101,22 @@ bool ice_is_remote(const struct ice *ice, const char *ufrag, const char *pwd)
 	       ct_equal(span_str(c->remote_pwd), span_str(pwd));
 }
 
+/* Credentials that answered a restart which another one overtook have shown nothing yet. */
+static bool replaceable(const struct ice *ice)
+{
+	return ice->was_connected && !ice->stats.valid_us;
+}
+
 int ice_set_remote(struct ice *ice, usec_t now, const struct ice_remote *remote)
 {
 	struct creds *c = &ice->creds[ice->gen];
 
 	if (!ice_chars(remote->ufrag, 4, ICE_UFRAG_MAX) || !ice_chars(remote->pwd, 22, ICE_PWD_MAX))
 		return FL_EMALFORMED;
-	if (c->have_remote)
-		return ice_is_remote(ice, remote->ufrag, remote->pwd) ? 0 : FL_ESTATE;
+	if (ice_is_remote(ice, remote->ufrag, remote->pwd))
+		return 0;
+	if (c->have_remote && !replaceable(ice))
+		return FL_ESTATE;
 	text_copy(c->remote_ufrag, sizeof(c->remote_ufrag), remote->ufrag);
 	text_copy(c->remote_pwd, sizeof(c->remote_pwd), remote->pwd);
 	c->have_remote = true;

@@ -134,7 +134,9 @@ struct ice_remote {
 };
 
 /* Checks begin. Copied. FL_EMALFORMED: not ice-char or of a wrong length (RFC 8839 §5.4);
- * FL_ESTATE: already set for this generation and different (restart first). */
+ * FL_ESTATE: already set for this generation and different (restart first). After a restart
+ * others may take their place until a pair has worked: the answer to the restart before may have
+ * come late. */
 int ice_set_remote(struct ice *ice, usec_t now, const struct ice_remote *remote) FL_WARN_UNUSED;
 /* Whether these are the credentials in use: a description with others asks for a restart. */
 bool ice_is_remote(const struct ice *ice, const char *ufrag, const char *pwd);

@@ -1,0 +1,296 @@
+"""Changes in flight: fairlead put and get, each in the middle of a file, while its network changes. Every transfer arrives
+whole, in the session it began with where one is possible, and stands still no longer than the limits below.
+
+All cases run side by side in one lab, each at its own site. Times are those of the bytes that arrive in the file, and of
+the counter at the broadband line.
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+from lab import RELAY, RELAY_OTHER, Lab, Unsupported
+from programs import wait_for
+
+BACK_S = 2  # from the death of a path until bytes arrive again
+BETTER_S = 3  # from the end of a block until nothing goes by the relay any more
+KBYTE_S = 1000  # what a transfer is slowed down to, so that it lasts
+LATE_S = 90
+ENOUGH = 1_000_000  # bytes that have arrived before anything is changed
+
+HEALED = "delete table inet cut"
+
+
+def cut(*rules):
+    """What the router no longer lets through."""
+    return "\n".join(["table inet cut {", "chain forward {", "type filter hook forward priority -10", *rules, "}", "}"])
+
+
+BETWEEN = cut('iifname "br*" oifname "br*" drop')
+BETWEEN_UDP = cut('iifname "br*" oifname "br*" meta l4proto udp drop')
+EVERYTHING = cut("drop", "}", "chain input {", "type filter hook input priority -10", "drop")
+
+
+def slow_down(host):
+    """Roughly: what is beyond waits at the interface for 50 ms and is then lost, as on any narrow line."""
+    try:
+        host.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", f"{KBYTE_S * 8}kbit", "burst", "32kb",
+                 "latency", "50ms")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unsupported(f"tc makes no slow line here: {getattr(error, 'stderr', error)}") from error
+
+
+class Flight:
+    """A transfer between a client on one host and the command on another; sender is which of them sends."""
+
+    def __init__(self, put, client_site, client_host, console_site, console_host, size):
+        self.put, self.size = put, size
+        self.client_site, self.client_host = client_site, client_host
+        folder = client_site.lab.folder()
+        self.source, self.target = folder / "from", folder / "to" / "file"
+        self.target.parent.mkdir()
+        block = hashlib.shake_256(os.urandom(8)).digest(1_000_000)
+        self.source.write_bytes(b"".join(i.to_bytes(8, "big") + block for i in range(size // len(block))))
+        self.client = client_site.start_client(host=client_host)
+        sender = (console_site.hosts[console_host] if put else client_site.hosts[client_host])
+        slow_down(sender)
+        words = ["put", self.source, f"{self.client.id}:{self.target}"] if put else \
+            ["get", f"{self.client.id}:{self.source}", self.target]
+        self.process = console_site.start_cli(*words, "--json", host=console_host, stdout=subprocess.PIPE,
+                                              stderr=subprocess.PIPE)
+        self.arrived = []  # (when, bytes)
+        self.over = threading.Event()
+        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        self.watcher.start()
+        wait_for(lambda: self.now >= ENOUGH)
+
+    @property
+    def now(self):
+        return self.arrived[-1][1] if self.arrived else 0
+
+    def _watch(self):
+        while not self.over.is_set():
+            sizes = [0]
+            with contextlib.suppress(OSError):  # it is renamed at the end
+                sizes += [path.stat().st_size for path in self.target.parent.iterdir()]
+            if max(sizes) > self.now:
+                self.arrived.append((time.monotonic(), max(sizes)))
+            time.sleep(0.01)
+
+    def pause(self, since, until=None):
+        """The longest time without a byte that was going on or began then."""
+        times = [at for at, _ in self.arrived]
+        return max((b - max(a, since) for a, b in zip(times, times[1:]) if b > since and (not until or a < until)),
+                   default=0)
+
+    def more(self, size=ENOUGH):
+        wait_for(lambda goal=self.now + size: self.now >= goal, LATE_S)
+
+    def lands(self):
+        try:
+            out, err = self.process.communicate(timeout=LATE_S)
+        finally:
+            self.over.set()
+        assert self.process.returncode == 0, err
+        told = json.loads(out)
+        assert told["complete"]
+        assert hashlib.sha256(self.target.read_bytes()).digest() == hashlib.sha256(self.source.read_bytes()).digest()
+        return told
+
+
+@dataclass
+class Result:
+    pause: float = 0  # s
+    better: float = 0
+    attempts: int = 0
+    log: str = ""  # the client's
+
+    def take(self, flight, since, until=None):
+        self.attempts = flight.lands()["attempts"]
+        self.log = flight.client.log
+        self.pause = flight.pause(since, until)
+        return self
+
+
+def quiet_line(site, seconds):
+    """Seconds until the site's broadband line carries less than a tenth of the transfer."""
+    began = time.monotonic()
+    before, last = site.wan_bytes(), began
+    while time.monotonic() < began + seconds:
+        time.sleep(0.1)
+        now, at = site.wan_bytes(), time.monotonic()
+        if now - before < KBYTE_S * 100 * (at - last):
+            return last - began
+        before, last = now, at
+    return seconds
+
+
+def relayed_to_local(lab):
+    """Two networks of a site that may not talk to each other; then they may."""
+    site, result = lab.site("vlans"), Result()
+    site.router.rules(BETWEEN)
+    flight = Flight(True, site, 1, site, 0, 10_000_000)
+    flight.more(2_000_000)
+    assert quiet_line(site, 0.5) == 0.5, "it was to be relayed"
+    since = time.monotonic()
+    site.router.rules(HEALED)
+    result.better = quiet_line(site, 10)
+    return result.take(flight, since)
+
+
+def path_dies(put, rules):
+    def case(lab):
+        site, result = lab.site("vlans"), Result()
+        flight = Flight(put, site, 1, site, 0, 6_000_000)
+        since = time.monotonic()
+        site.router.rules(rules)
+        return result.take(flight, since)
+    return case
+
+
+def path_dies_late(lab):
+    """The relays were given back long before, and the command is the one that only hears."""
+    site, result = lab.site("vlans"), Result()
+    flight = Flight(False, site, 1, site, 0, 24_000_000)
+    time.sleep(18)
+    since = time.monotonic()
+    site.router.rules(BETWEEN)
+    return result.take(flight, since)
+
+
+def punched_path_dies(lab):
+    a, b, result = lab.site("port-restricted"), lab.site("port-restricted"), Result()
+    flight = Flight(True, a, 0, b, 0, 6_000_000)
+    since = time.monotonic()
+    a.router.rules(cut(f"ip saddr {b.public} drop", f"ip daddr {b.public} drop"))
+    return result.take(flight, since)
+
+
+def new_address(lab):
+    site, result = lab.site("vlans"), Result()
+    flight = Flight(True, site, 1, site, 0, 8_000_000)
+    since = time.monotonic()
+    # the other order would take both away
+    site.hosts[1].batch(f"address del {site.addresses[1]}/24 dev eth0", "address add 192.168.2.77/24 dev eth0",
+                        "route replace default via 192.168.2.1")
+    return result.take(flight, since)
+
+
+def down_and_up(lab):
+    a, b, result = lab.site("port-restricted"), lab.site("port-restricted"), Result()
+    flight = Flight(False, a, 0, b, 0, 8_000_000)
+    a.hosts[0].batch("link set eth0 down")
+    time.sleep(2)
+    a.hosts[0].batch("link set eth0 up", "route replace default via 192.168.1.1")
+    return result.take(flight, time.monotonic())
+
+
+def no_network(lab):
+    site, result = lab.site("vlans"), Result()
+    flight = Flight(True, site, 1, site, 0, 8_000_000)
+    site.router.rules(EVERYTHING)
+    time.sleep(10)
+    since = time.monotonic()
+    site.router.rules(HEALED)
+    return result.take(flight, since)
+
+
+def client_is_killed(lab):
+    site, result = lab.site("vlans"), Result()
+    flight = Flight(True, site, 1, site, 0, 6_000_000)
+    since = time.monotonic()
+    flight.client.stop(9)
+    flight.client.start()
+    return result.take(flight, since)
+
+
+def relay_restarts(_):
+    """In a lab of its own, because the others need theirs. The new one knows nothing of the old one's allocations."""
+    with Lab() as lab:
+        relay = lab.start_relay()
+        lab.start_hub()
+        a, b, result = lab.site("symmetric"), lab.site("symmetric"), Result()
+        flight = Flight(True, a, 0, b, 0, 8_000_000)
+        since = time.monotonic()
+        relay.kill()
+        lab.start_relay()
+        return result.take(flight, since)
+
+
+def stream_breaks(lab):
+    """Both ends reach their relays over streams; the router of one resets them all."""
+    a, b, result = lab.site("udp-blocked"), lab.site("udp-blocked"), Result()
+    flight = Flight(True, a, 0, b, 0, 8_000_000)
+    since = time.monotonic()
+    a.router.rules(cut(*(f"ip {end} {{ {RELAY}, {RELAY_OTHER} }} meta l4proto tcp reject with tcp reset"
+                         for end in ("saddr", "daddr"))))
+    time.sleep(0.5)
+    a.router.rules(HEALED)
+    return result.take(flight, since)
+
+
+CASES = {
+    "relayed to local": relayed_to_local,
+    "path dies": path_dies(True, BETWEEN),
+    "path dies under get": path_dies(False, BETWEEN),
+    "UDP dies": path_dies(True, BETWEEN_UDP),
+    "path dies late": path_dies_late,
+    "punched path dies": punched_path_dies,
+    "new address": new_address,
+    "interface down and up": down_and_up,
+    "no network for 10 s": no_network,
+    "client is killed": client_is_killed,
+    "stream to the relay breaks": stream_breaks,
+    "relay restarts": relay_restarts,
+}
+
+
+@pytest.fixture(scope="module")
+def results(lab, hub, request):
+    def run(name):
+        try:
+            return CASES[name](lab)
+        except Exception as error:  # told by the case's own test
+            return error
+
+    only = os.environ.get("FAIRLEAD_MOVING")
+    names = [name for name in CASES if not only or name in only.split(",")]
+    with concurrent.futures.ThreadPoolExecutor(len(CASES)) as pool:
+        found = dict(zip(names, pool.map(run, names)))
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        for name, result in found.items():
+            print(f"\n{name:28}", result if isinstance(result, Exception) else
+                  f"{result.attempts} sessions, stood still for {result.pause:.2f} s"
+                  + (f", better after {result.better:.2f} s" if result.better else ""), end="")
+    return found
+
+
+@pytest.fixture(name="result", params=CASES)
+def fixture_result(request, results):
+    if request.param not in results:
+        pytest.skip("not asked for")
+    result = results[request.param]
+    if isinstance(result, Unsupported):
+        pytest.skip(str(result))
+    if isinstance(result, Exception):
+        raise result
+    return request.param, result
+
+
+def test_moving(result):
+    name, result = result
+    if name == "client is killed":
+        assert result.attempts == 2
+        return
+    assert result.attempts == 1, f"a session was lost:\n{result.log}"
+    if "dies" in name:
+        assert result.pause <= BACK_S
+    if name == "relayed to local":
+        assert result.better <= BETTER_S and result.pause < 1

@@ -97,6 +97,8 @@ struct fl_peer_config {
 	const struct fl_proxy *proxy; /* for relays over TCP, TLS and WSS; NULL: direct only */
 };
 
+/* -EADDRINUSE: no UDP port from port_min to port_max is free. -EINVAL: a subnet, DSCP or server of
+ * the configuration cannot be read. */
 int fl_peer_create(const struct fl_peer_config *config, struct fl_peer **out);
 void fl_peer_destroy(struct fl_peer *peer); /* NULL is fine; sends DTLS close_notify */
 
@@ -116,6 +118,9 @@ int fl_peer_accept(struct fl_peer *peer, const char *answer_sdp);
 /* One "candidate:…" line (with or without "a="); "" is end-of-candidates. Unusable ones are counted
  * and ignored: 0. */
 int fl_peer_candidate(struct fl_peer *peer, const char *candidate);
+/* Kilobits a second that this end may send in all from now on, in place of the policy's max_kbit; 0:
+ * no limit. Video and messages keep to it; acknowledgements and checks are counted, and go out. */
+void fl_peer_limit(struct fl_peer *peer, uint32_t kbit);
 /* The offerer asks for an ICE restart: FL_EVENT_DESCRIPTION carries a new offer. */
 int fl_peer_restart(struct fl_peer *peer);
 /* Closes in order: FL_EVENT_CLOSED follows. */

@@ -113,6 +113,12 @@ int fl_peer_candidate(struct fl_peer *peer, const char *candidate)
 	return flushed(peer, err);
 }
 
+void fl_peer_limit(struct fl_peer *peer, uint32_t kbit)
+{
+	peer_limit(peer->core, usec_monotonic(), kbit);
+	driver_flush(peer);
+}
+
 int fl_peer_restart(struct fl_peer *peer)
 {
 	return flushed(peer, peer_restart(peer->core, usec_monotonic()));

@@ -2,7 +2,10 @@
 #include "test.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/usec.h"
@@ -269,6 +272,96 @@ static void test_bad_input(void **state)
 	teardown(&t);
 }
 
+/* A port that is free on every address now: the kernel's choice for the wildcard. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6 };
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	close(fd);
+	return ntohs(at.sin6_port);
+}
+
+/* One port: the first peer has it on every address, the second finds none. */
+static void test_ports(void **state)
+{
+	struct fl_peer_config config = { .loopback = true };
+	struct fl_identity *identity;
+	struct fl_peer *first = NULL, *second = NULL;
+	static struct fl_route route;
+	uint16_t port = 0;
+
+	assert_int_equal(fl_identity_create(&identity), 0);
+	config.identity = identity;
+	/* tests run side by side, and another may take it in between */
+	for (int i = 0; i < 20 && !first; i++) {
+		port = config.port_min = config.port_max = free_port();
+		if (fl_peer_create(&config, &first) < 0)
+			first = NULL;
+	}
+	assert_non_null(first);
+	fl_peer_route(first, &route);
+	assert_true(route.n_candidates > 0);
+	for (size_t i = 0; i < route.n_candidates; i++)
+		if (route.candidates[i].use != FL_USE_IGNORED)
+			assert_true(route.candidates[i].port == port ||
+				    route.candidates[i].port == 9 /* active TCP */);
+	assert_int_equal(fl_peer_create(&config, &second), -EADDRINUSE);
+	fl_peer_destroy(first);
+	fl_identity_destroy(identity);
+}
+
+static void count_locals(const struct fl_route_policy *policy, const char *why, int *used,
+			 int *left_out)
+{
+	struct fl_peer_config config = { .loopback = true, .policy = policy };
+	struct fl_identity *identity;
+	struct fl_peer *peer;
+	static struct fl_route route;
+
+	*used = *left_out = 0;
+	assert_int_equal(fl_identity_create(&identity), 0);
+	config.identity = identity;
+	assert_int_equal(fl_peer_create(&config, &peer), 0);
+	fl_peer_route(peer, &route);
+	for (size_t i = 0; i < route.n_candidates; i++) {
+		const struct fl_found *f = &route.candidates[i];
+
+		if (f->use != FL_USE_IGNORED)
+			++*used;
+		else if (strcmp(f->why, why) == 0)
+			++*left_out;
+	}
+	fl_peer_destroy(peer);
+	fl_identity_destroy(identity);
+}
+
+static void test_excluded(void **state)
+{
+	static const struct fl_route_policy names = { .exclude_interfaces = { "nothing", "l?" } };
+	static const struct fl_route_policy subnets = { .exclude_subnets = { "127.0.0.0/8",
+									     "::1/128" } };
+	static const struct fl_route_policy bad = { .exclude_subnets = { "127.0.0.0/33" } };
+	struct fl_peer_config config = { .policy = &bad };
+	struct fl_identity *identity;
+	struct fl_peer *peer;
+	int all, none, used, left_out;
+
+	count_locals(NULL, "", &all, &none);
+	count_locals(&names, "the policy excludes its interface", &used, &left_out);
+	assert_true(left_out >= 1 && used < all);
+	count_locals(&subnets, "the policy excludes its subnet", &used, &left_out);
+	assert_true(left_out >= 1 && used < all);
+	assert_int_equal(fl_identity_create(&identity), 0);
+	config.identity = identity;
+	assert_int_equal(fl_peer_create(&config, &peer), -EINVAL);
+	fl_identity_destroy(identity);
+}
+
 static void test_bad_proxy(void **state)
 {
 	struct fl_identity *identity;
@@ -288,8 +381,9 @@ static void test_bad_proxy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_bad_proxy),	 TEST(test_session), TEST(test_back_pressure),
-		TEST(test_second_offer), TEST(test_restart), TEST(test_bad_input),
+		TEST(test_bad_proxy),	 TEST(test_session),  TEST(test_back_pressure),
+		TEST(test_second_offer), TEST(test_restart),  TEST(test_bad_input),
+		TEST(test_ports),	 TEST(test_excluded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

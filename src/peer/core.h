@@ -21,6 +21,7 @@
 
 #include <fairlead/peer.h>
 
+#include "base/addr.h"
 #include "base/dgram.h"
 #include "base/rng.h"
 #include "base/usec.h"
@@ -42,7 +43,14 @@ struct peer_policy {
 	bool no_local, no_punched, no_relayed;
 	bool relay_last; /* relays only after 5 s without a direct pair */
 	uint32_t max_kbit;
+	struct {
+		struct addr base;
+		unsigned bits;
+	} excluded[FL_POLICY_LIST_MAX]; /* subnets, of both ends' own addresses */
+	size_t n_excluded;
 };
+
+bool peer_policy_excludes(const struct peer_policy *policy, const struct addr *a);
 
 struct peer_config {
 	struct dtls_identity *identity;

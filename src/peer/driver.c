@@ -9,7 +9,6 @@
 #include "base/text.h"
 
 #define BUFFER (4 << 20) /* bytes asked for of the kernel, per socket and direction */
-#define PORT_TRIES 200
 
 static struct driver_socket *socket_of(struct fl_peer *p, const struct addr *local)
 {
@@ -40,6 +39,8 @@ void driver_flush(struct fl_peer *p)
 		if (p->sockets[i].udp)
 			udp_flush(p->sockets[i].udp);
 	driver_relays_watch(p);
+	if (p->relays_held && peer_relay_open(p->core))
+		driver_relays_open(p);
 	driver_relays_flush(p);
 	driver_names_start(p);
 	/* no memory for a timer: the next packet brings things on */
@@ -100,22 +101,12 @@ static void on_send_error(void *arg, const struct addr *to, int err)
 	peer_note_error(s->peer->core, &s->addr, to, DGRAM_UDP, err);
 }
 
-/* Any free port, or one of the configured range, begun at a random place of it. */
 int driver_udp_open(struct fl_peer *p, struct udp_config config,
 		    void (*fn)(void *arg, const struct dgram *dgrams, size_t n), void *arg,
 		    struct udp **out)
 {
-	unsigned span = (unsigned)(p->port_max - p->port_min) + 1;
-	unsigned first = rng_below(rng_system(), span), tries = FL_MIN(span, PORT_TRIES);
-	int err = -EADDRINUSE;
-
-	if (!p->port_min || p->port_max < p->port_min)
-		return udp_create(p->loop, &config, fn, arg, out);
-	for (unsigned i = 0; i < tries && err == -EADDRINUSE; i++) {
-		config.bind.port = (uint16_t)(p->port_min + (first + i) % span);
-		err = udp_create(p->loop, &config, fn, arg, out);
-	}
-	return err;
+	config.dscp = p->rules.dscp;
+	return ports_udp_create(p->loop, &p->rules.ports, &config, fn, arg, out);
 }
 
 static enum ice_net net_of(const struct iface *i)
@@ -135,6 +126,19 @@ static void close_socket(struct fl_peer *p, struct driver_socket *s)
 	s->udp = NULL;
 }
 
+/* Only an address that has no socket because the range is used up is worth telling: others, such as
+ * a tentative one, have an event of their own later. */
+static void note_no_socket(struct fl_peer *p, const struct iface *i, int err)
+{
+	const struct ice_candidate c = { .addr = i->addr };
+
+	if (err != -EADDRINUSE || !p->rules.ports.min)
+		return;
+	p->ports_full = true;
+	peer_left_out(p->core, usec_monotonic(), false, &c, i->name, PEER_IGNORED_LIMIT,
+		      "no UDP port of the allowed range is free");
+}
+
 static void open_socket(struct fl_peer *p, const struct iface *i)
 {
 	struct peer_local local = { .ice = { .type = ICE_HOST, .net = net_of(i) },
@@ -143,15 +147,20 @@ static void open_socket(struct fl_peer *p, const struct iface *i)
 		.bind = i->addr, .rcvbuf = BUFFER, .sndbuf = BUFFER, .on_error = on_send_error
 	};
 	struct driver_socket *s = p->sockets;
+	int err;
 
+	local.ice.preference = driver_rules_preference(&p->rules, i);
+	if (local.ice.preference) /* waited for, also a VPN that the policy prefers */
+		local.ice.net = ICE_NET_PHYSICAL;
 	while (s < p->sockets + DRIVER_SOCKETS_MAX && s->udp)
 		s++;
 	if (s == p->sockets + DRIVER_SOCKETS_MAX)
 		return;
 	s->peer = p;
-	if (driver_udp_open(p, config, on_batch, s, &s->udp) <
-	    0) { /* such as a tentative address: its event comes later */
+	err = driver_udp_open(p, config, on_batch, s, &s->udp);
+	if (err < 0) {
 		s->udp = NULL;
+		note_no_socket(p, i, err);
 		return;
 	}
 	s->addr = udp_addr(s->udp);
@@ -177,10 +186,15 @@ static const char *unwanted(const struct iface *i)
 static bool wanted(struct fl_peer *p, const struct iface *i)
 {
 	const struct ice_candidate c = { .addr = i->addr };
-	const char *why = unwanted(i);
+	const char *why = unwanted(i), *rule = driver_rules_exclude(&p->rules, i);
 
-	if (i->loopback)
-		return p->loopback;
+	if (i->loopback && !p->loopback)
+		return false;
+	if (rule)
+		peer_left_out(p->core, usec_monotonic(), false, &c, i->name, PEER_IGNORED_POLICY,
+			      rule);
+	if (i->loopback || rule)
+		return !rule;
 	if (why)
 		peer_left_out(p->core, usec_monotonic(), false, &c, i->name, PEER_IGNORED_ADDRESS,
 			      why);
@@ -227,6 +241,14 @@ static void on_ifaces(void *arg)
 	driver_flush(p);
 }
 
+static bool any_socket(const struct fl_peer *p)
+{
+	for (size_t s = 0; s < DRIVER_SOCKETS_MAX; s++)
+		if (p->sockets[s].udp)
+			return true;
+	return false;
+}
+
 static int take_proxy(struct fl_peer *p, const struct fl_proxy *from)
 {
 	struct proxy_config config = { .url = from->url,
@@ -249,13 +271,14 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 		.video_max_bps = config->video_max_bps,
 		.loopback = config->loopback,
 	};
-	int err = loop_create(&p->loop);
+	int err = driver_rules_init(&p->rules, config);
 
+	if (err == 0)
+		err = loop_create(&p->loop);
 	if (err < 0)
 		return err;
 	p->loopback = config->loopback;
-	p->port_min = config->port_min;
-	p->port_max = config->port_max;
+	core.policy = p->rules.core;
 	loop_timer_init(p->loop, &p->timer, on_timer, p);
 	err = peer_create(&core, rng_system(), &p->core);
 	if (err < 0)
@@ -267,6 +290,8 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 	driver_names_init(p);
 	driver_nat_init(p);
 	match_ifaces(p);
+	if (p->ports_full && !any_socket(p))
+		return -EADDRINUSE;
 	err = ifaces_watch_create(p->loop, on_ifaces, p, &p->ifaces);
 	if (err < 0)
 		p->ifaces = NULL; /* where netlink is forbidden the addresses stay as they are */

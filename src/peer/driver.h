@@ -17,6 +17,7 @@
 #include "io/udp.h"
 #include "peer/core.h"
 #include "peer/ice_url.h"
+#include "peer/ports.h"
 #include "peer/relay_link.h"
 #include "proto/mdns/mdns.h"
 #include "proto/stun/stun_nat.h"
@@ -102,13 +103,35 @@ struct driver_lookup {
 	struct ice_candidate candidate; /* one with a .local name, while mdns is at it */
 };
 
+struct driver_patterns {
+	size_t n;
+	char text[FL_POLICY_LIST_MAX][64];
+};
+
+/* rules.c: what of the policy is kept to here. */
+struct driver_rules {
+	struct peer_policy core; /* the core's part */
+	struct ports ports;
+	unsigned dscp;
+	bool no_turn[TURN_TRANSPORTS];
+	struct driver_patterns prefer, exclude; /* names of interfaces */
+	struct {
+		struct addr base;
+		unsigned bits;
+	} preferred[FL_POLICY_LIST_MAX];
+	size_t n_preferred;
+};
+
 struct fl_peer {
 	struct loop *loop;
+	struct driver_rules rules;
+	bool ports_full;  /* an address got no socket, because the range has no free port */
+	bool relays_held; /* the last resort: they wait for peer_relay_open() */
+	bool holds_end;	  /* … and so does the end of our candidates */
 	struct peer *core;
 	struct loop_timer timer;
 	struct ifaces_watch *ifaces;
 	bool loopback;
-	uint16_t port_min, port_max;
 	struct driver_socket sockets[DRIVER_SOCKETS_MAX];
 	struct driver_tcp tcp[DRIVER_TCP_MAX];
 	struct driver_tcp_conn tcp_conns[DRIVER_TCP_CONNS_MAX];
@@ -133,6 +156,14 @@ struct fl_peer {
 int driver_init(struct fl_peer *p, const struct fl_peer_config *config) FL_WARN_UNUSED;
 void driver_finish(struct fl_peer *p);
 
+/* rules.c. -EINVAL: a subnet or DSCP that is none. */
+int driver_rules_init(struct driver_rules *r, const struct fl_peer_config *config) FL_WARN_UNUSED;
+/* NULL, or why an address is not used. */
+const char *driver_rules_exclude(const struct driver_rules *r, const struct iface *i);
+uint8_t driver_rules_preference(const struct driver_rules *r, const struct iface *i);
+/* NULL, or why a relay over this transport is not asked. */
+const char *driver_rules_relay(const struct driver_rules *r, enum turn_transport transport);
+
 /* tcp.c */
 void driver_tcp_open(struct fl_peer *p, const struct driver_socket *s);
 void driver_tcp_close(struct fl_peer *p, const struct addr *ip);
@@ -145,6 +176,7 @@ int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
 /* False: d does not leave from a relayed address. */
 bool driver_relay_send(struct fl_peer *p, const struct dgram *d);
 void driver_relays_flush(struct fl_peer *p);
+void driver_relays_open(struct fl_peer *p);   /* the last resort is allowed now */
 void driver_relays_moved(struct fl_peer *p);  /* this machine's addresses changed */
 void driver_relays_watch(struct fl_peer *p);  /* whether relays are needed again */
 void driver_relays_permit(struct fl_peer *p); /* candidates of the other side came */

@@ -186,6 +186,11 @@ static int stun_server(struct fl_peer *p, const struct ice_url *url, const char 
 	struct driver_lookup *l = free_lookup(p);
 	int err;
 
+	if (p->rules.core.no_punched) {
+		driver_server_failed(driver_server_add(p, text, "udp", false), FL_SERVER_UNUSED, 0,
+				     "the policy allows no punched route");
+		return 0;
+	}
 	if (!l)
 		return FL_EQUOTA;
 	*l = (struct driver_lookup){ .peer = p, .used = true };

@@ -22,7 +22,17 @@ static bool limits_methods(const struct peer *p)
 
 static bool limits(const struct peer *p)
 {
-	return limits_methods(p) || p->policy.relay_last;
+	return limits_methods(p) || p->policy.relay_last || p->policy.n_excluded;
+}
+
+bool peer_policy_excludes(const struct peer_policy *policy, const struct addr *a)
+{
+	const struct addr plain = addr_unmap(a);
+
+	for (size_t i = 0; i < policy->n_excluded; i++)
+		if (addr_same_prefix(&policy->excluded[i].base, &plain, policy->excluded[i].bits))
+			return true;
+	return false;
 }
 
 static bool method_ok(const struct peer *p, enum fl_route_method method)
@@ -46,6 +56,8 @@ const char *peer_policy_judge(const struct peer *p, const struct ice_candidate *
 		return "the policy allows no relayed route";
 	if (c->type == ICE_SRFLX && p->policy.no_punched)
 		return "the policy allows no punched route";
+	if (c->type != ICE_RELAY && peer_policy_excludes(&p->policy, &c->addr))
+		return "the policy excludes its subnet";
 	return NULL;
 }
 
@@ -113,16 +125,20 @@ static bool pairs_ok(const struct peer *p, const struct addr *local, const struc
 
 bool peer_policy_lets(struct peer *p, const struct dgram *d, bool out)
 {
+	enum ice_type local;
 	bool ok;
 
 	if (!limits(p) || is_server(p, &d->remote))
 		return true;
-	if (p->path.level >= ICE_PATH_VALID && addr_equal(&p->path.local, &d->local) &&
-	    addr_equal(&p->path.remote, &d->remote))
+	local = local_type(p, &d->local);
+	if (local != ICE_RELAY && peer_policy_excludes(&p->policy, &d->remote))
+		ok = remote_type(p, &d->remote) == ICE_RELAY;
+	else if (p->path.level >= ICE_PATH_VALID && addr_equal(&p->path.local, &d->local) &&
+		 addr_equal(&p->path.remote, &d->remote))
 		ok = !p->path_denied;
 	else
-		ok = method_ok(p, peer_method(p, local_type(p, &d->local),
-					      remote_type(p, &d->remote), &d->local, &d->remote)) &&
+		ok = method_ok(p, peer_method(p, local, remote_type(p, &d->remote), &d->local,
+					      &d->remote)) &&
 		     pairs_ok(p, &d->local, &d->remote);
 	if (!ok && out)
 		ice_note_error(p->ice, &d->local, &d->remote, d->via, -EPERM);

@@ -326,8 +326,10 @@ static void try_next(struct driver_relay *r)
 {
 	end_link(r);
 	while (r->next < r->n_addrs) {
-		const struct relay_link_to to = { r->addrs[r->next++],
-						  r->by_proxy ? r->peer->proxy : NULL };
+		const struct relay_link_to to = { .server = r->addrs[r->next++],
+						  .proxy = r->by_proxy ? r->peer->proxy : NULL,
+						  .dscp = r->peer->rules.dscp,
+						  .ports = r->peer->rules.ports };
 		int err = relay_link_create(r->peer->loop, &r->url, &to, &link_handler, r,
 					    &r->link);
 
@@ -440,10 +442,27 @@ static void bind_path(struct fl_peer *p)
 	}
 }
 
+/* No allocation is asked for before it is needed; the other side is not told that these were all
+ * our candidates, either. */
+static void hold(struct fl_peer *p)
+{
+	p->n_gathering += !p->holds_end;
+	p->relays_held = p->holds_end = true;
+}
+
+static void release_end(struct fl_peer *p)
+{
+	if (p->holds_end) {
+		p->holds_end = false;
+		driver_gathered(p);
+	}
+}
+
 void driver_relays_event(struct fl_peer *p, const struct fl_event *event)
 {
 	if (event->type == FL_EVENT_ROUTE && p->n_relays) {
 		bind_path(p);
+		release_end(p);
 		(void)loop_timer_after(&p->relays_timer, KEEP_US);
 	}
 }
@@ -464,7 +483,7 @@ void driver_relays_watch(struct fl_peer *p)
 	usec_t now;
 
 	p->suspicious = peer_suspicious(p->core);
-	if (!p->suspicious || !p->n_relays)
+	if (!p->suspicious || !p->n_relays || !peer_relay_open(p->core))
 		return;
 	if (!was)
 		(void)loop_timer_after(&p->relays_timer, KEEP_US);
@@ -552,6 +571,15 @@ void driver_relays_describe(const struct fl_peer *p, struct fl_route *route)
 	route->relay_proxy = r->by_proxy;
 }
 
+void driver_relays_open(struct fl_peer *p)
+{
+	p->relays_held = false;
+	for (size_t i = 0; i < p->n_relays; i++)
+		if (!in_use(&p->relays[i]))
+			start(&p->relays[i]);
+	release_end(p);
+}
+
 static void add(struct fl_peer *p, const struct ice_url *url, const struct fl_ice_server *server,
 		bool by_proxy)
 {
@@ -567,7 +595,10 @@ static void add(struct fl_peer *p, const struct ice_url *url, const struct fl_ic
 	loop_timer_init(p->loop, &r->head_start, on_head_start, r);
 	if (p->n_relays++ == 0)
 		loop_timer_init(p->loop, &p->relays_timer, on_release, p);
-	start(r);
+	if (peer_relay_open(p->core))
+		start(r);
+	else
+		hold(p);
 }
 
 /* Of use only where the transport is a stream, and the proxy knows the way. */
@@ -581,8 +612,15 @@ int driver_relays_add(struct fl_peer *p, const struct ice_url *url,
 		      const struct fl_ice_server *server)
 {
 	struct driver_relay *r = &p->relays[p->n_relays];
+	const char *rule = driver_rules_relay(&p->rules, url->transport);
 	bool twin;
 
+	if (rule) {
+		driver_server_failed(driver_server_add(p, server->url,
+						       turn_transport_name(url->transport), false),
+				     FL_SERVER_UNUSED, 0, rule);
+		return 0;
+	}
 	if (p->n_relays == DRIVER_RELAYS_MAX) {
 		driver_server_failed(driver_server_add(p, server->url,
 						       turn_transport_name(url->transport), false),

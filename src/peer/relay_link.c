@@ -24,6 +24,8 @@ struct relay_link {
 	struct ice_url url;
 	struct addr server;
 	struct proxy *proxy;
+	unsigned dscp;
+	struct ports ports;
 	const struct relay_link_handler *handler;
 	void *arg;
 	struct udp *udp;
@@ -78,8 +80,8 @@ static void on_batch(void *arg, const struct dgram *dgrams, size_t n)
 
 static int open_udp(struct relay_link *l)
 {
-	struct udp_config config = { .bind = { .family = l->server.family } };
-	int err = udp_create(l->loop, &config, on_batch, l, &l->udp);
+	struct udp_config config = { .bind = { .family = l->server.family }, .dscp = l->dscp };
+	int err = ports_udp_create(l->loop, &l->ports, &config, on_batch, l, &l->udp);
 
 	if (err == 0)
 		loop_defer(l->loop, &l->opened, on_opened, l);
@@ -256,6 +258,7 @@ static int open_stream(struct relay_link *l)
 		err = tls_client_create(NULL, TLS_VERIFY_IGNORE, wss ? http_alpn : turn_alpn,
 					&l->tls, why);
 	config.tls = l->tls;
+	config.dscp = l->dscp;
 	if (err == 0 && l->proxy) {
 		config.open_timeout_us = PROXY_TIMEOUT_US;
 		err = tunnel_connect(l->loop, l->proxy, l->url.host, l->url.port, &config,
@@ -283,6 +286,8 @@ int relay_link_create(struct loop *loop, const struct ice_url *url, const struct
 	*l = (struct relay_link){
 		.loop = loop, .url = *url, .server = to->server, .handler = handler, .arg = arg
 	};
+	l->dscp = to->dscp;
+	l->ports = to->ports;
 	l->proxy = to->proxy ? proxy_ref(to->proxy) : NULL;
 	l->cut = BUF_INIT(TURN_STREAM_MESSAGE_MAX);
 	loop_timer_init(loop, &l->limit, on_limit, l);

@@ -12,6 +12,7 @@
 #include "io/loop.h"
 #include "io/proxy.h"
 #include "peer/ice_url.h"
+#include "peer/ports.h"
 
 struct relay_link;
 
@@ -26,6 +27,8 @@ struct relay_link_handler {
 struct relay_link_to {
 	struct addr server;
 	struct proxy *proxy; /* NULL: direct */
+	unsigned dscp;	     /* of what goes there (RFC 2474) */
+	struct ports ports;  /* ours, over UDP */
 };
 
 /* 0 and *out; on_open follows (over UDP at the end of the turn). */

@@ -101,15 +101,17 @@ static struct driver_tcp_conn *take_conn(struct fl_peer *p, const struct addr *l
 	return NULL;
 }
 
-static const struct stream_config stream_config = {
-	.write_max = QUEUE_MAX,
-	.open_timeout_us = OPEN_TIMEOUT_US,
-};
+static struct stream_config config_of(const struct fl_peer *p)
+{
+	return (struct stream_config){ .write_max = QUEUE_MAX,
+				       .open_timeout_us = OPEN_TIMEOUT_US,
+				       .dscp = p->rules.dscp };
+}
 
 static struct driver_tcp_conn *begin(struct fl_peer *p, const struct dgram *d)
 {
 	struct driver_tcp_conn *c = take_conn(p, &d->local, &d->remote);
-	struct stream_config config = stream_config;
+	struct stream_config config = config_of(p);
 	struct addr from = d->local;
 	int err;
 
@@ -147,15 +149,23 @@ static void on_accept(void *arg, int fd, const struct addr *from)
 {
 	struct driver_tcp *t = arg;
 	struct driver_tcp_conn *c = take_conn(t->peer, &t->passive, from);
+	const struct stream_config config = config_of(t->peer);
 
 	if (!c) {
 		close(fd);
 		return;
 	}
-	if (stream_adopt(t->peer->loop, fd, &stream_config, &handler, c, &c->stream) < 0)
+	if (stream_adopt(t->peer->loop, fd, &config, &handler, c, &c->stream) < 0)
 		*c = (struct driver_tcp_conn){ 0 };
 	else
 		(void)loop_timer_after(&c->silence, SILENT_MAX_US);
+}
+
+static int listen_at(struct driver_tcp *t, const struct addr *at)
+{
+	const struct listener_config config = { .at = *at, .dscp = t->peer->rules.dscp };
+
+	return listener_open(t->peer->loop, &config, on_accept, t, &t->listener);
 }
 
 static int add(struct fl_peer *p, const struct driver_socket *s, const struct addr *at,
@@ -181,9 +191,9 @@ void driver_tcp_open(struct fl_peer *p, const struct driver_socket *s)
 	t->active.port = ICE_TCP_ACTIVE_PORT;
 	t->has_active = add(p, s, &t->active, ICE_TCP_ACTIVE) == 0;
 	/* the port of the UDP socket, so that one rule in a firewall can name both; else any */
-	if (listener_create(p->loop, &at, on_accept, t, &t->listener) < 0) {
+	if (listen_at(t, &at) < 0) {
 		at.port = 0;
-		if (p->port_min || listener_create(p->loop, &at, on_accept, t, &t->listener) < 0)
+		if (p->rules.ports.min || listen_at(t, &at) < 0)
 			return;
 	}
 	t->passive = listener_addr(t->listener);

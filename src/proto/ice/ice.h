@@ -108,7 +108,7 @@ struct ice_local {
 	enum ice_transport transport; /* ICE_UDP; of a host also ICE_TCP_ACTIVE and _PASSIVE */
 	enum ice_net net;
 	uint8_t preference; /* among addresses of the same kind, higher is better (relay: UDP before
-			       TCP before TLS) */
+			       TCP before TLS). Of others 128 and more also go before the family */
 };
 
 /*

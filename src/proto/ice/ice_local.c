@@ -19,20 +19,23 @@ uint32_t ice__priority(enum ice_type type, enum ice_transport transport, uint16_
 	return type_preference[type][transport != ICE_UDP] << 24 | (uint32_t)preference << 8 | 255;
 }
 
-/* Kind of network first, then IPv6 before IPv4, then what the driver prefers, then order. Over TCP
+/* Kind of network first, then what is preferred by order (128 and more), IPv6 before IPv4, what the
+ * driver prefers otherwise, then order. Over TCP
  * the direction comes before all (RFC 6544 §4.2): active 6, passive 4. Of relayed addresses the way
  * to the relay tells more than the family. */
 static uint16_t local_preference(const struct ice_local *l, int index)
 {
 	if (l->transport != ICE_UDP)
 		return (uint16_t)((l->transport == ICE_TCP_ACTIVE ? 6 : 4) << 13 |
-				  (3 - l->net) << 11 | (l->addr.family == ADDR_V6) << 10 |
-				  FL_MIN(l->preference, 31) << 5 | (31 - FL_MIN(index, 31)));
+				  (3 - l->net) << 11 | (l->preference >> 7) << 10 |
+				  (l->addr.family == ADDR_V6) << 9 |
+				  FL_MIN(l->preference & 127, 15) << 5 | (31 - FL_MIN(index, 31)));
 	if (l->type == ICE_RELAY)
 		return (uint16_t)((3 - l->net) << 14 | l->preference << 6 |
 				  (l->addr.family == ADDR_V6) << 5 | (31 - FL_MIN(index, 31)));
-	return (uint16_t)((3 - l->net) << 14 | (l->addr.family == ADDR_V6) << 13 |
-			  l->preference << 5 | (31 - FL_MIN(index, 31)));
+	return (uint16_t)((3 - l->net) << 14 | (l->preference >> 7) << 13 |
+			  (l->addr.family == ADDR_V6) << 12 | (l->preference & 127) << 5 |
+			  (31 - FL_MIN(index, 31)));
 }
 
 /* Same type, base and server, same foundation (§5.1.1.3). Keyed, so it tells nothing else. */

@@ -118,8 +118,9 @@ int fl_peer_accept(struct fl_peer *peer, const char *answer_sdp);
 /* One "candidate:…" line (with or without "a="); "" is end-of-candidates. Unusable ones are counted
  * and ignored: 0. */
 int fl_peer_candidate(struct fl_peer *peer, const char *candidate);
-/* Kilobits a second that this end may send in all from now on, in place of the policy's max_kbit; 0:
- * no limit. Video and messages keep to it; acknowledgements and checks are counted, and go out. */
+/* Kilobits a second that this end may send in all from now on, in place of the policy's max_kbit;
+ * 0: no limit. Video and messages keep to it; acknowledgements and checks are counted, and go out.
+ */
 void fl_peer_limit(struct fl_peer *peer, uint32_t kbit);
 /* The offerer asks for an ICE restart: FL_EVENT_DESCRIPTION carries a new offer. */
 int fl_peer_restart(struct fl_peer *peer);

@@ -60,7 +60,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_up, cli_devices, cli_connect, cli_route, cli_put, cli_get,
-	cli_allowlist;
+	cli_allowlist, cli_place;
 
 /* Writes the completion of bash for all commands. */
 void cli_completion(void);

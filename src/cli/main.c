@@ -6,9 +6,9 @@
 #include "base/log.h"
 #include "cli/cli.h"
 
-static const struct cli_command *const commands[] = { &cli_up,	     &cli_devices, &cli_connect,
-						      &cli_route,    &cli_put,	   &cli_get,
-						      &cli_allowlist };
+static const struct cli_command *const commands[] = { &cli_up,	      &cli_devices, &cli_connect,
+						      &cli_route,     &cli_put,	    &cli_get,
+						      &cli_allowlist, &cli_place };
 
 static void help(FILE *out)
 {

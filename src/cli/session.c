@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/text.h"
 #include "hublink/backoff.h"
+#include "hublink/policy_peer.h"
 #include "hublink/realtime.h"
 #include "hublink/route_json.h"
 #include "hublink/sign.h"
@@ -47,6 +48,7 @@ struct console_session {
 	struct fl_peer *peer;
 	struct loop_watch watch;
 	json_t *devices, *ice_servers;
+	struct policy policy; /* complete; what the hub wants of sessions with the device */
 	char device[128], device_key[SIGN_KEY_TEXT], id[128];
 	json_t *early; /* candidates from before the session had an id; answers likewise */
 	json_t *early_answer;
@@ -354,8 +356,10 @@ static void start_peer(struct console_session *s)
 		.loopback = realtime_is_local(s->rt),
 		.proxy = way_of_peers(s->target->way),
 	};
+	struct fl_route_policy policy;
 
 	s->asked = true;
+	policy_to_console(&s->policy, &policy, &config);
 	int err = fl_peer_create(&config, &s->peer);
 	if (err == 0)
 		err = loop_watch_start(s->loop, &s->watch, fl_peer_fd(s->peer), EPOLLIN, on_peer,
@@ -371,6 +375,8 @@ static void start_peer(struct console_session *s)
 
 /* ---- the hub ---- */
 
+static void on_ice_servers(void *arg, json_t *result, const char *error);
+
 static void choose_device(struct console_session *s)
 {
 	json_t *device = target_find_device(s->devices, s->device_text);
@@ -385,7 +391,9 @@ static void choose_device(struct console_session *s)
 	}
 	(void)text_copy(s->device, sizeof(s->device),
 			json_string_value(json_object_get(device, "id")));
-	start_peer(s);
+	if (realtime_call(s->rt, "IceServers", json_pack("{s:s}", "device", s->device),
+			  on_ice_servers, s) < 0)
+		fail(s, "Out of memory.");
 }
 
 static void on_devices(void *arg, json_t *result, const char *error)
@@ -397,8 +405,19 @@ static void on_devices(void *arg, json_t *result, const char *error)
 		return;
 	}
 	s->devices = json_incref(json_object_get(result, "devices"));
-	if (s->ice_servers && !s->over)
+	if (!s->over)
 		choose_device(s);
+}
+
+/* False: it cannot be kept to. */
+static bool take_policy(struct console_session *s, const json_t *policy)
+{
+	char why[POLICY_WHY_CAP];
+
+	if (policy && policy_parse(policy, POLICY_SKIP_UNKNOWN, &s->policy, why) < 0)
+		return false;
+	policy_complete(&s->policy);
+	return true;
 }
 
 static void on_ice_servers(void *arg, json_t *result, const char *error)
@@ -408,8 +427,11 @@ static void on_ice_servers(void *arg, json_t *result, const char *error)
 
 	/* without them there are still the machine's own addresses */
 	s->ice_servers = list ? json_incref(list) : json_array();
-	if (s->devices && !s->over)
-		choose_device(s);
+	if (!take_policy(s, json_object_get(result, "policy")))
+		fail(s, "The policy of this device has a value that this program does not know; "
+			"update it.");
+	else if (!s->over)
+		start_peer(s);
 }
 
 /*
@@ -457,9 +479,17 @@ static void on_up(void *arg)
 		resume(s);
 		return;
 	}
-	if (realtime_call(s->rt, "WatchDevices", json_object(), on_devices, s) < 0 ||
-	    realtime_call(s->rt, "IceServers", json_object(), on_ice_servers, s) < 0)
+	if (realtime_call(s->rt, "WatchDevices", json_object(), on_devices, s) < 0)
 		fail(s, "Out of memory.");
+}
+
+static void take_limit(struct console_session *s, const json_t *kbit)
+{
+	if (!s->peer || !json_is_integer(kbit) || json_integer_value(kbit) < 0 ||
+	    json_integer_value(kbit) > POLICY_KBIT_MAX)
+		return;
+	fl_peer_limit(s->peer, (uint32_t)json_integer_value(kbit));
+	console_session_pump(s);
 }
 
 static bool is_ours(struct console_session *s, json_t *args)
@@ -504,6 +534,8 @@ static void on_call(void *arg, const char *target, json_t *args)
 		if (text && candidate_allowed(s, text))
 			(void)fl_peer_candidate(s->peer, text);
 		console_session_pump(s);
+	} else if (strcmp(target, "limit") == 0) {
+		take_limit(s, json_object_get(args, "kbit"));
 	} else if (strcmp(target, "refused") == 0) {
 		text = json_string_value(json_object_get(args, "message"));
 		fail(s, text_printable(shown, sizeof(shown),
@@ -547,6 +579,16 @@ static void on_retry(void *arg)
 		fail(s, "Out of memory.");
 }
 
+static void fail_no_route(struct console_session *s)
+{
+	char why[300], policy[100];
+
+	policy_limits(&s->policy, policy);
+	snprintf(why, sizeof(why), "No route to the device was found.%s",
+		 *policy ? policy : " Is UDP blocked on one of the two sides?");
+	fail(s, why);
+}
+
 static void on_timer(void *arg)
 {
 	struct console_session *s = arg;
@@ -562,8 +604,7 @@ static void on_timer(void *arg)
 	else if (s->route != SESSION_AUTO)
 		fail(s, "No route of the kind asked for was found. Use --route auto to take any.");
 	else
-		fail(s,
-		     "No route to the device was found. Is UDP blocked on one of the two sides?");
+		fail_no_route(s);
 }
 
 int console_session_create(struct loop *loop, const struct console_config *config,

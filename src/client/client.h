@@ -82,6 +82,7 @@ struct session;
 void session_connect(struct client *c, json_t *args);
 void session_restart(struct client *c, json_t *args);
 void session_trickle(struct client *c, json_t *args);
+void session_limit(struct client *c, json_t *args);
 void session_end(struct client *c, json_t *args);
 /* After a reconnect: tells the routes again. */
 void sessions_report(struct client *c);

@@ -46,6 +46,18 @@ static bool take_modules(json_t *claims, struct grant *g)
 	return true;
 }
 
+/* What cannot be kept to is refused, rather than passed over. A hub of before has none. */
+static bool take_policy(json_t *claims, struct grant *g)
+{
+	json_t *policy = json_object_get(claims, "pol");
+	char why[POLICY_WHY_CAP];
+
+	if (policy && policy_parse(policy, POLICY_SKIP_UNKNOWN, &g->policy, why) < 0)
+		return false;
+	policy_complete(&g->policy);
+	return true;
+}
+
 static int check_claims(json_t *claims, const struct grant_check *check, struct grant *g,
 			char why[256])
 {
@@ -61,6 +73,9 @@ static int check_claims(json_t *claims, const struct grant_check *check, struct 
 	    !sign_fingerprint(fp, g->fingerprint))
 		return refuse(why,
 			      "The grant lacks something, or has it in a form that is not known.");
+	if (!take_policy(claims, g))
+		return refuse(why, "The grant's policy has a value that is not known; update this "
+				   "client.");
 	g->expires = json_integer_value(exp);
 	if (strcmp(device, check->device) != 0)
 		return refuse(why, "The grant is for another device.");

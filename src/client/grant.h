@@ -8,6 +8,7 @@
 
 #include "base/util.h"
 #include "hublink/sign.h"
+#include "policy/policy.h"
 
 #define GRANT_TEXT_MAX 8192
 #define GRANT_MODULES_MAX 16
@@ -21,6 +22,7 @@ struct grant {
 	size_t n_modules;
 	int64_t expires;			 /* Unix seconds, by the hub's clock */
 	char fingerprint[SIGN_FINGERPRINT_TEXT]; /* the console's */
+	struct policy policy;			 /* complete; all is allowed where there is none */
 };
 
 /* What a grant is measured against. now: Unix seconds by the hub's clock as far as it is known. */

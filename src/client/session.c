@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "hublink/policy_peer.h"
 #include "hublink/route_json.h"
 
 #define CONNECT_US (30 * USEC_PER_SEC)	    /* from the offer to DTLS done */
@@ -424,6 +425,7 @@ static int start_peer(struct session *s, json_t *args)
 {
 	static const enum fl_video_codec codecs[] = { FL_VIDEO_H264, FL_VIDEO_VP8 };
 	struct fl_ice_server servers[ICE_SERVERS_MAX];
+	struct fl_route_policy policy;
 	json_t *list = json_object_get(args, "iceServers");
 	struct fl_peer_config config = {
 		.identity = s->client->dtls,
@@ -437,8 +439,10 @@ static int start_peer(struct session *s, json_t *args)
 		.proxy = way_of_peers(s->client->way),
 	};
 	const char *sdp = json_string_value(json_object_get(args, "sdp"));
+	int err;
 
-	int err = fl_peer_create(&config, &s->peer);
+	policy_to_peer(&s->grant.policy, &policy, &config);
+	err = fl_peer_create(&config, &s->peer);
 	if (err == 0)
 		err = loop_watch_start(s->client->loop, &s->watch, fl_peer_fd(s->peer), EPOLLIN,
 				       on_peer, s);
@@ -490,6 +494,7 @@ void session_connect(struct client *c, json_t *args)
 {
 	const char *id = json_string_value(json_object_get(args, "session"));
 	struct grant grant;
+	char why[200];
 
 	if (!id || strlen(id) >= sizeof(grant.session) || check_grant(c, id, args, &grant) < 0)
 		return;
@@ -516,6 +521,11 @@ void session_connect(struct client *c, json_t *args)
 		pump(s);
 	if (err == 0 && !s->over)
 		err = start_modules(s);
+	if (err == -EADDRINUSE && s->grant.policy.port_max && !s->peer) {
+		refuse(c, id, "policy", policy_ports_full(&s->grant.policy, why));
+		finish(s, "refused", false);
+		return;
+	}
 	if (err < 0) {
 		refuse(c, id, "internal", fl_error_text(err));
 		finish(s, "refused", false);
@@ -549,6 +559,18 @@ void session_trickle(struct client *c, json_t *args)
 	if (!s || !candidate)
 		return;
 	(void)fl_peer_candidate(s->peer, candidate);
+	pump(s);
+}
+
+void session_limit(struct client *c, json_t *args)
+{
+	struct session *s = find(c, args);
+	json_t *kbit = json_object_get(args, "kbit");
+
+	if (!s || !s->peer || !json_is_integer(kbit) || json_integer_value(kbit) < 0 ||
+	    json_integer_value(kbit) > POLICY_KBIT_MAX)
+		return;
+	fl_peer_limit(s->peer, (uint32_t)json_integer_value(kbit));
 	pump(s);
 }
 

@@ -184,9 +184,8 @@ static void on_call(void *arg, const char *target, json_t *args)
 		const char *name;
 		void (*fn)(struct client *c, json_t *args);
 	} methods[] = {
-		{ "connect", session_connect },
-		{ "restart", session_restart },
-		{ "trickle", session_trickle },
+		{ "connect", session_connect }, { "restart", session_restart },
+		{ "trickle", session_trickle }, { "limit", session_limit },
 		{ "end", session_end },
 	};
 	struct client *c = arg;

@@ -34,7 +34,7 @@ MAY = {
     "policy": {"base"},
     "report": {"base", "policy"},
     "hub": {"base", "io", "proto/*", "hublink", "policy", "report", "deploy", "monitor"},
-    "hublink": {"base", "io", "proto/*", "peer"},
+    "hublink": {"base", "io", "proto/*", "peer", "policy"},
     "client": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy"},
     "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy", "report", "deploy"},
     "demo": {"base", "io"},

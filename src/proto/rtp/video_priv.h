@@ -14,8 +14,8 @@
 struct video {
 	struct video_config config;
 	uint32_t start_bps, max_bps;
-		/* as configured; config has what holds now */ /* mid and cname point to the copies
-								  below */
+	/* as configured; config has what holds now */ /* mid and cname point to the copies
+							  below */
 	char mid[VIDEO_MID_MAX + 1], cname[VIDEO_CNAME_MAX + 1];
 	struct rng *rng;
 	struct bwe *bwe;

@@ -131,6 +131,34 @@ static void test_many_interfaces(void **state)
 	scene_close(&s);
 }
 
+/* How long punched takes, with and without networks of ours that lead nowhere. */
+static usec_t punched_beside(bool vpn)
+{
+	struct scene s;
+	usec_t took;
+
+	scene_open(&s, &sim_nat_port_restricted, &sim_nat_port_restricted);
+	took = sim_now(s.sim);
+	if (vpn) {
+		ice_node_addr(&s.a, "10.8.0.2", ICE_NET_VIRTUAL);
+		ice_node_addr(&s.b, "10.8.0.3", ICE_NET_VIRTUAL);
+		ice_node_addr(&s.a, "172.17.0.1", ICE_NET_VIRTUAL);
+		ice_node_addr(&s.b, "169.254.3.3", ICE_NET_LINK_LOCAL);
+	}
+	scene_start(&s);
+	scene_run(&s, 2 * SEC);
+	expect_types(&s, ICE_SRFLX, ICE_SRFLX);
+	took = s.a.connected_at - took;
+	scene_close(&s);
+	return took;
+}
+
+/* VPN, container and link-local networks come last and are never waited for. */
+static void test_virtual_networks(void **state)
+{
+	assert_true(punched_beside(true) <= punched_beside(false) + 20 * USEC_PER_MSEC);
+}
+
 static void test_impossible(void **state)
 {
 	struct scene s;
@@ -757,6 +785,7 @@ int main(void)
 		TEST(test_local),
 		TEST(test_punched),
 		TEST(test_many_interfaces),
+		TEST(test_virtual_networks),
 		TEST(test_impossible),
 		TEST(test_other_side_unnamed),
 		TEST(test_role_conflict),

@@ -49,7 +49,7 @@ USER, PASSWORD = "lab", "the password of the lab"
 # How a router translates UDP (RFC 4787) and what it lets in and out; TCP is always translated by the kernel's own way.
 #   nat: "cone" keeps one mapping for all destinations, "symmetric" makes one for each
 #   lets_in: for a cone, from whom: "anyone", "address" (spoken to), "port" (spoken to at that port)
-#   out: what may leave: "all", "tcp", "tcp443" (both with DNS), "nothing"
+#   out: what may leave: "all", "tcp", "tcp443" (both with DNS), "nothing" (DNS is refused)
 #   lans: a network each; routed: whether they may talk to each other; isolated: the hosts of one may not
 #   hairpin: a host's public address works from inside, too
 #   v6: IPv6 and nothing else; dual: IPv6 as well; either with a stateful firewall
@@ -141,12 +141,13 @@ def nat_rules(kind, inside, public):
 def filter_rules(kind):
     """Who may pass. What is unasked for ends at the router's own input: accepted there, the kernel would remember it, and
     the host's own mapping towards that sender could no longer have its port."""
-    # a network that blocks UDP has a name server of its own; the lab's stands for it
+    # a network that blocks UDP has a name server of its own; the lab's stands for it. One with a proxy has one that knows
+    # nothing outside, and says so at once
     names = f'ip daddr {DNS} udp dport 53 accept; ip6 daddr {DNS_V6} udp dport 53 accept'
     out = {"all": 'iifname "br*" oifname "wan" accept',
            "tcp": 'iifname "br*" oifname "wan" meta l4proto { tcp, icmp } accept; ' + names,
            "tcp443": 'iifname "br*" oifname "wan" tcp dport 443 accept; ' + names,
-           "nothing": ""}[kind["out"]]
+           "nothing": "udp dport 53 reject"}[kind["out"]]
     return f"""table inet filter {{
         chain input {{
             type filter hook input priority 0; policy drop
@@ -442,7 +443,8 @@ class Lab(Services, nets.Lab):
         inside = str(site.inside)
         with site.router:
             proxy = Squid(self.folder(), listen=inside, port=3128, name=inside,
-                          rules=["acl https port 443", "http_access deny !https", *rules])
+                          rules=[f"dns_nameservers {DNS} {DNS_V6}", "acl https port 443", "http_access deny !https",
+                                 *rules])
         self.ends.callback(proxy.stop)
         site.proxy = proxy.url
         return proxy

@@ -127,12 +127,15 @@ class Programs:
         with self.hosts[host]:
             return subprocess.Popen([*self.hosts[host].enter, *map(str, words)], **more)
 
+    def way_out(self):
+        return ["--proxy", self.proxy] if self.proxy else []
+
     def start_client(self, *args, host=0, online=True, **more):
-        """An enrolled fairlead-client; waits until the hub has it online unless told not to."""
+        """An enrolled fairlead-client, which uses the site's proxy; waits until the hub has it online unless told not to."""
         hub, folder = self.lab.hub, self.lab.folder()
         home = folder / "home"
         home.mkdir()
-        client = LabClient(self.hosts[host], hub, folder / "client", *args, token=hub.token(),
+        client = LabClient(self.hosts[host], hub, folder / "client", *self.way_out(), *args, token=hub.token(),
                            env=dict(os.environ, HOME=str(home), SHELL="/bin/sh", PS1="$ "), **more)
         self.lab.ends.callback(end, client)
         if online:
@@ -141,7 +144,7 @@ class Programs:
         return client
 
     def cli_words(self, *args):
-        return [BUILD / "fairlead", args[0], "--ca", self.lab.hub.ca, *args[1:]]
+        return [BUILD / "fairlead", args[0], "--ca", self.lab.hub.ca, *self.way_out(), *args[1:]]
 
     def start_cli(self, *args, host=0, **more):
         """fairlead COMMAND …, as it starts."""

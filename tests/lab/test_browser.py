@@ -38,7 +38,6 @@ class Row:
     method: str
     transport: str
     firewall: bool = False
-    proxy: bool = False
     browser: str = "chromium"
 
 
@@ -57,6 +56,9 @@ ROWS = {
     "device udp-blocked": Row("udp-blocked", "port-restricted", "relayed", "udp"),
     "person udp-blocked": Row("port-restricted", "udp-blocked", "relayed", "tcp"),
     "person tcp443-only": Row("port-restricted", "tcp443-only", "relayed", "tls"),
+    "device proxy-only": Row("proxy-only", "port-restricted", "relayed", "udp"),
+    "person proxy-only": Row("port-restricted", "proxy-only", "relayed", "tls"),
+    "both proxy-only": Row("proxy-only", "proxy-only", "relayed", "tls"),
 }
 
 
@@ -67,10 +69,10 @@ class Failed(Exception):
 class Person:
     """A browser at a site (console.mjs)."""
 
-    def __init__(self, site, host, hub, device, row, proxy=None):
+    def __init__(self, site, host, hub, device, row):
         folder = site.lab.folder()
         told = {"browser": row.browser, "link": hub.new_link(), "device": device, "trusted": site.lab.certificates.pin,
-                "method": row.method, "transport": row.transport} | ({"proxy": proxy} if proxy else {})
+                "method": row.method, "transport": row.transport} | ({"proxy": site.proxy} if site.proxy else {})
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = site.popen(NODE, CONSOLE, json.dumps(told), host=host, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -102,6 +104,9 @@ def run(lab, hub, name):
     row = ROWS[name]
     device = lab.site(row.device)
     person, host = (lab.site(row.person), 0) if row.person else (device, 1)
+    for site in (device, person):
+        if site.name == "proxy-only":
+            lab.start_proxy(site)
     if row.firewall:
         device.host.rules(FIREWALL)
     client = device.start_client()

@@ -35,6 +35,9 @@ OUTSIDE = {
     "port-restricted+tcp443-only": ("relayed", "tls"),
     "udp-blocked+udp-blocked": ("relayed", "tcp"),
     "tcp443-only+cgn": ("relayed", "udp"),
+    "proxy-only+symmetric": ("relayed", "udp"),
+    "symmetric+proxy-only": ("relayed", "tls"),
+    "proxy-only+proxy-only": ("relayed", "tls"),
 }
 #  two hosts of one site, and what is other about it
 INSIDE = {
@@ -61,6 +64,9 @@ def addresses(found):
 
 def outside(lab, name):
     device, person = (lab.site(kind) for kind in name.split("+"))
+    for site in (device, person):
+        if site.name == "proxy-only":
+            lab.start_proxy(site)
     client = device.start_client()
     return {"route": route(person, client)}
 

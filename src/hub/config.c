@@ -47,6 +47,9 @@ static const struct opt options[] = {
 	  "Where a region's store lies when that is not the hub, such as "
 	  "eu/log-captures=https://captures.example/; may be repeated. Stores: log-captures, "
 	  "log-rulesets, modules, portal-modules, notifications, service-desk" },
+	{ "metrics", 0, OPT_STRING, FIELD(metrics), "ADDR:PORT",
+	  "Serves /metrics (Prometheus) and /health over HTTP there. Without a password: choose an "
+	  "address that only your monitoring reaches" },
 	{ "sign-in-link", 0, OPT_FLAG, FIELD(sign_in_link),
 	  .help = "Print a one-time link for the first account at this start too",
 	  .cli_only = true },
@@ -173,6 +176,9 @@ static int check(struct hub_config *c, struct opt_error *error)
 	if (!c->turn.count != !c->turn_secret_file)
 		return fail(error, "--turn and --turn-secret-file belong together; --%s is missing",
 			    c->turn.count ? "turn-secret-file" : "turn");
+	if (c->metrics && addr_parse(c->metrics, &c->metrics_addr) < 0)
+		return fail(error, "--metrics: \"%s\" is not ADDR:PORT, such as 127.0.0.1:9642",
+			    c->metrics);
 	if (!c->certificate != !c->key)
 		return fail(error, "--certificate and --key belong together; --%s is missing",
 			    c->key ? "certificate" : "key");

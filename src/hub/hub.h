@@ -32,6 +32,7 @@ struct hub {
 	struct registry *registry;	     /* realtime/registry.h */
 	struct broker *broker;		     /* realtime/broker.h */
 	struct budget *budget;		     /* realtime/budget.h */
+	struct hub_metrics *metrics;	     /* metrics.h; NULL: not asked for */
 	struct list consoles;		     /* realtime/console.h */
 	char turn_secret[256];		     /* "": no relay; wiped at the end */
 	char *ca_pem;			     /* of the local authority; NULL with --certificate */

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "hub/http/files.h"
 #include "hub/http/server.h"
+#include "hub/metrics.h"
 #include "hub/realtime/broker.h"
 #include "hub/realtime/budget.h"
 #include "hub/realtime/registry.h"
@@ -173,6 +174,19 @@ static void on_signal(void *arg, int signo)
 
 /* ---- life ---- */
 
+static int start_metrics(struct program *p, char why[256])
+{
+	const struct addr *at = &p->config.metrics_addr;
+	int err = 0;
+
+	if (at->family != ADDR_NONE)
+		err = hub_metrics_create(&p->hub, at, &p->hub.metrics);
+	if (err < 0)
+		snprintf(why, 256, "cannot serve metrics on %.64s: %s. Choose another --metrics",
+			 p->config.metrics, err_text(err));
+	return err;
+}
+
 static int set_up(struct program *p, char why[256])
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
@@ -208,7 +222,9 @@ static int set_up(struct program *p, char why[256])
 	if (err < 0)
 		return err;
 	server_set_tls(h->server, context);
-	err = hub_tls_watch(h->tls);
+	err = start_metrics(p, why);
+	if (err == 0)
+		err = hub_tls_watch(h->tls);
 	return err < 0 ? err : files_create(rng_system(), console_dir(p, room), &h->files);
 }
 
@@ -224,6 +240,8 @@ static void tear_down(struct program *p)
 		registry_save(h->registry);
 	password_pool_destroy(h->passwords);
 	store_queue_destroy(h->store);
+	hub_metrics_destroy(h->metrics);
+	h->metrics = NULL;
 	budget_destroy(h->budget);
 	broker_destroy(h->broker);
 	registry_destroy(h->registry);

@@ -1,6 +1,9 @@
 """The hub's verdict on a session's route, what becomes of it, and the counts: docs/protocol.md §1, §1.1, §2.2."""
 
 import json
+import re
+import urllib.error
+import urllib.request
 
 import pytest
 from hub import SDP
@@ -128,15 +131,15 @@ def test_resume_tells_again_and_a_restart_knows(start, tmp_path, pair):
     assert "it can go straight" in pair.told()["sentence"]  # what the device said before counts on
 
 
-@pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "\u202e\x1b[31m\n", "A" * 255], ids=["html", "controls", "long"])
-def test_hostile_reports(pair, text):
-    candidate = {"type": "host", "address": text, "port": 1, "protocol": "udp"}
-    found = {"side": "local", "origin": text, "net": "physical", "ms": 1, "use": "tried", "why": text} | candidate
-    tried = {"local": candidate, "remote": candidate, "state": "failed", "sent": 7, "answered": 0, "received": 0, "error": text}
-    servers = [server(URLS[0], "silent"), server(URLS[1], "answered", text, error=text), server(f"turn:{text}?transport=tcp", "silent")]
-    pair.tell(report("relayed", "tcp", servers, candidates=[found] * 64, tried=[tried] * 64, reason=text), device=True)
-    verdict = pair.told()
-    assert verdict["cause"] == "udp-blocked" and text not in json.dumps(verdict, ensure_ascii=False)
+def test_hostile_reports(pair):
+    for text in ("<img src=x onerror=alert(1)>", "\u202e\x1b[31m\n", "A" * 255):
+        candidate = {"type": "host", "address": text, "port": 1, "protocol": "udp"}
+        found = {"side": "local", "origin": text, "net": "physical", "ms": 1, "use": "tried", "why": text} | candidate
+        tried = {"local": candidate, "remote": candidate, "state": "failed", "sent": 7, "answered": 0, "received": 0, "error": text}
+        servers = [server(URLS[0], "silent"), server(URLS[1], "answered", text, error=text), server(f"turn:{text}?transport=tcp", "silent")]
+        pair.tell(report("relayed", "tcp", servers, candidates=[found] * 64, tried=[tried] * 64, reason=text), device=True)
+        verdict = pair.row()["verdict"]
+        assert verdict["cause"] == "udp-blocked" and text not in json.dumps(verdict, ensure_ascii=False)
 
 
 def test_routes_by_place(hub):
@@ -161,3 +164,63 @@ def test_routes_by_place(hub):
     assert (second["place"], second["name"], second["sessions"], second["none"]) == (north, "North", 1, 1)
     assert hub.ask("GET", "/api/routes").status == 401
     assert len(hub.staff("GET", "/api/routes?days=0").json["places"]) == 2  # 7, as when nothing is said
+
+
+@pytest.fixture
+def measured(start, tmp_path):
+    """A hub with metrics, and what asks them."""
+    secret = tmp_path / "secret"
+    secret.write_text("shared\n", encoding="ascii")
+    hub = start("--metrics", "127.0.0.1:0", "--turn-secret-file", secret, *[arg for url in URLS for arg in ("--turn", url)])
+    at = re.search(r"metrics=(\S+)", "".join(hub.log)).group(1)
+
+    def metrics(path="/metrics"):
+        with urllib.request.urlopen(f"http://{at}{path}", timeout=10) as answer:
+            return answer.read().decode()
+
+    return hub, metrics
+
+
+def samples(text):
+    return dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def test_metrics(measured):
+    hub, metrics = measured
+    assert metrics("/health") == "ok\n"
+    with pytest.raises(urllib.error.HTTPError) as failed:
+        metrics("/api/devices")
+    assert failed.value.code == 404
+    pair = Pair(hub)
+    north = hub.staff("POST", "/api/places", {"kind": "site", "name": 'No"rth\\'}).json["place"]["id"]
+    hub.staff("PUT", f"/api/devices/{pair.device.id}/place", {"place": north})
+    pair.open()
+    now = samples(metrics())
+    assert now['fairlead_sessions_running{method=""}'] == "1" and now['fairlead_sessions_running{method="relayed"}'] == "0"
+    pair.tell(BLOCKED, device=True)
+    pair.tell(CONE)
+    now = samples(metrics())
+    assert now['fairlead_sessions_running{method=""}'] == "0" and now['fairlead_sessions_running{method="relayed"}'] == "1"
+    assert (now["fairlead_devices"], now["fairlead_devices_connected"], now["fairlead_consoles_connected"]) == ("1", "1", "1")
+    assert now['fairlead_session_setup_seconds_bucket{method="relayed",le="0.025"}'] == "0"
+    assert now['fairlead_session_setup_seconds_bucket{method="relayed",le="0.05"}'] == "1"  # the first report's, once
+    assert now['fairlead_session_setup_seconds_count{method="relayed"}'] == "1"
+    assert now['fairlead_session_setup_seconds_sum{method="relayed"}'] == "0.041"
+    assert not any(name.startswith("fairlead_sessions_routed_total") for name in now)
+    pair.end()
+    pair.open()
+    pair.end()  # without a report: not counted
+    now = samples(metrics())
+    routed = {name: value for name, value in now.items() if name.startswith("fairlead_sessions_routed_total")}
+    assert routed == {f'fairlead_sessions_routed_total{{place="{north}",method="relayed",transport="tls",'
+                      'cause="udp-and-tcp-blocked"}': "1"}
+    assert now[f'fairlead_place_info{{place="{north}",name="No\\"rth\\\\"}}'] == "1"
+    assert now['fairlead_sessions_running{method="relayed"}'] == "0"
+    pair.device.connection.close()
+    assert "process_resident_memory_bytes" in now
+
+
+def test_metrics_are_asked_for(start, hub):
+    assert not any("metrics" in line for line in hub.log)
+    with pytest.raises(RuntimeError, match='--metrics: "9642" is not ADDR:PORT'):
+        start("--metrics", "9642")

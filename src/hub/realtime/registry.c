@@ -18,6 +18,7 @@ struct registry {
 	struct list unsaved;
 	struct list watchers;
 	uint64_t changes;
+	size_t online;
 	struct loop_timer tell, save;
 };
 
@@ -325,8 +326,10 @@ void registry_set_online(struct registry *r, struct device *d, struct endpoint *
 	d->online = e;
 	d->last_seen = hub_now_ms();
 	save_later(r, d);
-	if (was != (e != NULL))
-		changed(r, d);
+	if (was == (e != NULL))
+		return;
+	r->online = was ? r->online - 1 : r->online + 1;
+	changed(r, d);
 }
 
 void registry_place(struct registry *r, struct device *d, struct place *to)
@@ -380,9 +383,15 @@ void registry_forget(struct registry *r, struct device *d)
 	json_decref(arg);
 	map_remove(r->devices, span_str(d->id));
 	d->place->devices--;
+	r->online -= d->online != NULL;
 	list_remove(&d->by_change);
 	list_remove(&d->unsaved);
 	device_free(d);
+}
+
+size_t registry_online(const struct registry *r)
+{
+	return r->online;
 }
 
 struct device *registry_find(struct registry *r, const char *id)

@@ -51,6 +51,7 @@ int registry_load(struct registry *r, struct store *s) FL_WARN_UNUSED;
 
 struct device *registry_find(struct registry *r, const char *id); /* NULL: unknown */
 size_t registry_count(const struct registry *r);
+size_t registry_online(const struct registry *r);
 
 /* Takes over what the store has; -EEXIST is fine (a repeated enrolment). */
 int registry_add(struct registry *r, const struct store_device *row) FL_WARN_UNUSED;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/log.h"
+#include "hub/metrics.h"
 #include "hub/realtime/broker.h"
 #include "hub/realtime/console.h"
 #include "hub/realtime/endpoint.h"
@@ -77,10 +77,19 @@ static void update(struct session *s, bool ended)
 	verdicts_tell(s);
 }
 
+static void count_set_up(struct session *s, const struct route_seen *seen)
+{
+	if (s->verdict.timed || seen->setup_ms < 0 || seen->method == SEEN_NONE)
+		return;
+	s->verdict.timed = true;
+	hub_metrics_set_up(broker_hub(s->broker)->metrics, seen->method, seen->setup_ms);
+}
+
 void verdicts_take(struct session *s, bool from_device, const json_t *route)
 {
 	route_seen_take(route, &s->verdict.seen[from_device]);
 	s->verdict.device_last = from_device;
+	count_set_up(s, &s->verdict.seen[from_device]);
 	update(s, false);
 }
 
@@ -103,6 +112,7 @@ void verdicts_load(struct session *s, const struct store_session *row)
 void verdicts_end(struct session *s)
 {
 	update(s, true);
+	hub_metrics_routed(broker_hub(s->broker)->metrics, s);
 }
 
 struct store_verdict verdicts_row(const struct session *s)

@@ -145,7 +145,7 @@ void peer_to_agent(struct peer *p, usec_t now, const struct ice_candidate *c)
 	uint64_t full = ice_stats(p->ice)->candidates_full;
 
 	if (ice_add_remote(p->ice, now, c) == 0 && ice_stats(p->ice)->candidates_full > full)
-		peer_found_dropped(p, c, PEER_IGNORED_LIMIT, "over the limit of 64 addresses");
+		peer_found_dropped(p, c, PEER_IGNORED_LIMIT, "over the limit of addresses");
 }
 
 static void add_remote(struct peer *p, usec_t now, struct span text, enum found_from from)

@@ -303,6 +303,7 @@ int ice__remote_add(struct ice *ice, const struct rcand *r)
 	i = free_remote(ice, r->type);
 	if (i < 0) {
 		ice->stats.over_limit++;
+		ice->stats.candidates_full += r->type != ICE_PRFLX;
 		return -1;
 	}
 	ice->remotes[i] = *r;

@@ -7,13 +7,17 @@ import concurrent.futures
 import ipaddress
 import json
 import os
+import pathlib
+import re
 import subprocess
+import sys
 
 import pytest
 from lab import Vpn
 from programs import PATIENCE, wait_for
 from services import end
 
+HERE = pathlib.Path(__file__).parent
 DATA = 2_000_000
 LOCAL_MAX = 100_000  # of them at the broadband line: allocations that end, route reports of both ends to the hub
 SETTLE_S = 20
@@ -158,3 +162,12 @@ def test_vpn(hub, lab):
     found = route(person, device.start_client())
     assert found["method"] == "punched" and found["setup_ms"] < WAITED_MS, json.dumps(found, indent=1)
     assert str(addresses(found)[0]) != "10.8.0.5"
+
+
+def test_shell():
+    """The lab for one command, as docs/lab.md has it."""
+    done = subprocess.run([sys.executable, HERE / "shell.py", "proxy-only", 'same-lan,nat="symmetric"', "--", "sh", "-c",
+                           "fairlead route $DEVICE2; fairlead route $DEVICE1; exit 3"], capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
+    assert done.returncode == 3, done.stderr
+    assert re.findall("^[a-z]+(?=  )", done.stdout, re.M)[0] == "local" and "\nrelayed  " in done.stdout, done.stdout

@@ -41,7 +41,10 @@ static const char *ms(char buf[32], uint32_t us)
 
 static const char *place(char buf[96], const char *address, uint16_t port)
 {
-	snprintf(buf, 96, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+	if (!port) /* an address that was not used */
+		snprintf(buf, 96, "%s", address);
+	else
+		snprintf(buf, 96, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
 	return buf;
 }
 

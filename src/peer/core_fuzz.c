@@ -51,6 +51,52 @@ static void act(struct peer *p, enum step what, struct span arg, char *text)
 	(void)err;
 }
 
+/* Names have an address, one elsewhere, or none. */
+static void answer_name(struct peer *p, struct ice_candidate *name)
+{
+	uint16_t port = name->addr.port;
+
+	if (name->host[0] & 1) {
+		peer_unresolved(p, name, "no address");
+		return;
+	}
+	name->addr = name->host[0] & 2 ? here : there;
+	name->addr.port = port;
+	peer_resolved(p, now, name);
+}
+
+static void check_text(const char *text, size_t cap)
+{
+	size_t len = strnlen(text, cap);
+
+	if (len == cap)
+		abort();
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			abort();
+}
+
+/* Whatever the other side said, the report keeps its limits and is plain text. */
+static void check_report(const struct peer *p)
+{
+	static struct fl_route r;
+
+	peer_route(p, &r);
+	if (r.n_tried > FL_ROUTE_PAIRS_MAX || r.n_candidates > FL_ROUTE_CANDIDATES_MAX ||
+	    r.n_ignored > FL_ROUTE_IGNORED_MAX || r.n_servers > FL_ROUTE_SERVERS_MAX)
+		abort();
+	check_text(r.reason, sizeof(r.reason));
+	for (size_t i = 0; i < r.n_candidates; i++) {
+		check_text(r.candidates[i].address, sizeof(r.candidates[i].address));
+		check_text(r.candidates[i].origin, sizeof(r.candidates[i].origin));
+		check_text(r.candidates[i].why, sizeof(r.candidates[i].why));
+		if (r.candidates[i].use == FL_USE_IGNORED && !r.candidates[i].why[0])
+			abort();
+	}
+	for (size_t i = 0; i < r.n_tried; i++)
+		check_text(r.tried[i].error, sizeof(r.tried[i].error));
+}
+
 static void drain(struct peer *p)
 {
 	struct ice_candidate name;
@@ -65,7 +111,7 @@ static void drain(struct peer *p)
 			if (ev.type == FL_EVENT_CONNECTED)
 				abort(); /* nobody here has a key */
 		while (peer_next_name(p, &name))
-			;
+			answer_name(p, &name);
 	}
 }
 
@@ -93,7 +139,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static char text[UINT16_MAX + 1];
 	struct reader r = reader_of(span_of(data, size));
-	static struct fl_route route;
 	struct rng rng;
 	struct peer *p;
 
@@ -111,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		act(p, (enum step)(what & 7), arg, text);
 		drain(p);
 	}
-	peer_route(p, &route);
+	check_report(p);
 	peer_destroy(p);
 	return 0;
 }

@@ -316,6 +316,8 @@ void peer_left_out(struct peer *p, usec_t now, bool remote, const struct ice_can
 	bool known;
 
 	want.remote = remote;
+	if (addr_range(&want.addr) == ADDR_LINK_LOCAL)
+		want.net = ICE_NET_LINK_LOCAL;
 	text_copy(want.origin, sizeof(want.origin), origin ? origin : "trickle");
 	f = note(p, now, &want, &known);
 	if (remote) {

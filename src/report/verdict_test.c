@@ -82,6 +82,8 @@ static json_t *json_of(const char *text)
 #define CONE_A(method) ROUTE(method, "udp", UDP_WORKS(AT_A), HOST_A, "", "independent", "port")
 #define OPEN_A(method)                                                                             \
 	ROUTE(method, "udp", UDP_WORKS(AT_A), HOST("local", "198.51.100.4"), "", "none", "unknown")
+#define OPEN_FILTER_A(method)                                                                      \
+	ROUTE(method, "udp", UDP_WORKS(AT_A), HOST_A, "", "independent", "address")
 #define CONE_B(method) ROUTE(method, "udp", UDP_WORKS(AT_B), HOST_B, "", "independent", "port")
 #define SYM_A(method) ROUTE(method, "udp", UDP_WORKS(AT_A), HOST_A, "", "port", "port")
 #define SYM_B(method) ROUTE(method, "udp", UDP_WORKS(AT_B), HOST_B, "", "port", "unknown")
@@ -140,8 +142,8 @@ static const struct row rows[] = {
 	  "both ways between them, and it goes straight across the site.",
 	  "console udp 192.168.1.11 * local;device udp 192.168.1.10 * local" },
 
-	{ "device blocks udp", CONE_A("relayed"), BLOCKED_B("relayed", "tcp"), NULL, "relayed tcp",
-	  "udp-blocked", "device",
+	{ "device blocks udp", OPEN_FILTER_A("relayed"), BLOCKED_B("relayed", "tcp"), NULL,
+	  "relayed tcp", "udp-blocked", "device",
 	  "Relayed over TCP 3478 because the device's network blocks UDP. Allow UDP 3478 and "
 	  "49152–65535 outbound to relay.example.org and it goes through the relay over UDP; "
 	  "allow all UDP outbound and it goes straight.",
@@ -164,7 +166,8 @@ static const struct row rows[] = {
 	  "udp-and-tcp-blocked", "device",
 	  "Relayed over TLS 443 because the device's network lets nothing out but TCP 443. Allow "
 	  "UDP 3478 and 49152–65535 outbound to relay.example.org and it goes through the relay "
-	  "over UDP; allow all UDP outbound and it goes straight.",
+	  "over UDP; allow all UDP outbound and it goes straight, unless the router (NAT) there "
+	  "changes ports for every destination.",
 	  RELAY_FOR("device") ";" ALL_FOR("device") },
 	{ "no udp, and only 443", BLOCKED_A("relayed", "tcp"),
 	  ROUTE("relayed", "tls", ONLY_443, HOST_B, "", "unknown", "unknown"), NULL, "relayed tls",
@@ -180,7 +183,8 @@ static const struct row rows[] = {
 	  "relayed tls", "proxy-only", "device",
 	  "Relayed over TLS 443 because the device's network lets nothing out but through its "
 	  "proxy. Allow UDP 3478 and 49152–65535 outbound to relay.example.org and it goes "
-	  "through the relay over UDP; allow all UDP outbound and it goes straight.",
+	  "through the relay over UDP; allow all UDP outbound and it goes straight, unless the "
+	  "router (NAT) there changes ports for every destination.",
 	  RELAY_FOR("device") ";" ALL_FOR("device") },
 	{ "no udp, seen by the device alone", NULL, BLOCKED_B("relayed", "tcp"), NULL,
 	  "relayed tcp", "udp-blocked", "device",
@@ -193,7 +197,8 @@ static const struct row rows[] = {
 	  "relayed tcp", "udp-blocked", "device",
 	  "Relayed over TCP because the device's network blocks UDP. Allow UDP 3478 and "
 	  "49152–65535 outbound to relay.example.org and it goes through the relay over UDP; "
-	  "allow all UDP outbound and it goes straight.",
+	  "allow all UDP outbound and it goes straight, unless the router (NAT) there changes "
+	  "ports for every destination.",
 	  RELAY_FOR("device") ";" ALL_FOR("device") },
 	{ "udp not answered yet, tcp was", CONE_A("relayed"),
 	  ROUTE("relayed", "tcp", STUN("asking", "null") "," TURN_TCP("answered"), HOST_B, "",
@@ -302,7 +307,8 @@ static const struct row rows[] = {
 	{ "the policy wants no turn over udp", CONE_A("relayed"), BLOCKED_B("relayed", "tcp"),
 	  "{'turnTransports':['tcp','tls']}", "relayed tcp", "udp-blocked", "device",
 	  "Relayed over TCP 3478 because the device's network blocks UDP. Allow all UDP outbound "
-	  "and it goes straight.",
+	  "and it goes straight, unless the router (NAT) there changes ports for every "
+	  "destination.",
 	  ALL_FOR("device") },
 	{ "the console's own choice",
 	  ROUTE("relayed", "udp", UDP_WORKS(AT_A),

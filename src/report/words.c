@@ -298,15 +298,22 @@ static void say_directly(struct judge *j, const char *joint)
 
 /* ---- what to change ---- */
 
-/* Opened, the way is free for certain: nothing at the other end stands in it. */
+/*
+ * What opening UDP gains. What kind of NAT stands there nobody knows while nothing passes it: any
+ * will do where the other end lets in every port of an address; else one that keeps its ports.
+ */
 static const char *goes_straight(const struct judge *j)
 {
 	enum verdict_side sides = judge_blocked(j);
 	const struct route_seen *other = j->end[sides == SIDE_CONSOLE];
-	bool easy = sides != SIDE_BOTH && (other->mapping == SEEN_MAPPING_NONE ||
-					   other->mapping == SEEN_MAPPING_INDEPENDENT);
 
-	return easy ? "it goes straight" : "it can go straight";
+	if (sides == SIDE_BOTH ||
+	    (other->mapping != SEEN_MAPPING_NONE && other->mapping != SEEN_MAPPING_INDEPENDENT))
+		return "it can go straight";
+	if (other->filtering == SEEN_FILTERING_OPEN || other->filtering == SEEN_FILTERING_ADDRESS)
+		return "it goes straight";
+	return "it goes straight, unless the router (NAT) there changes ports for every "
+	       "destination";
 }
 
 static void advise_blocked(struct judge *j)

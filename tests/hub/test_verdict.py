@@ -29,7 +29,8 @@ NO_UDP = [server(URLS[0], "silent"), server(URLS[1], "silent"), server(URLS[2], 
 CONE = report("relayed", servers=UDP, nat=("independent", "port"))
 BLOCKED = report("relayed", "tls", NO_UDP)
 SENTENCE = ("Relayed over TLS 443 because the device's network lets nothing out but TCP 443. Allow UDP 3478 and 49152–65535 "
-            f"outbound to {RELAY} and it goes through the relay over UDP; allow all UDP outbound and it goes straight.")
+            f"outbound to {RELAY} and it goes through the relay over UDP; allow all UDP outbound and it goes straight, "
+            "unless the router (NAT) there changes ports for every destination.")
 
 
 @pytest.fixture

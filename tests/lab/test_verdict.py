@@ -14,7 +14,7 @@ BLOCKS = "because the device's network blocks UDP. Allow UDP 3478 and 49152–65
 #  the device's and the person's site: method, transport, cause, side, remedies as (side, (host, ports, gain)), words
 OUTSIDE = {
     "udp-blocked+port-restricted": ("relayed", "tcp", "udp-blocked", "device", [("device", RELAY_UDP), ("device", STRAIGHT)],
-                                    f"Relayed over TCP 3478 {BLOCKS} through the relay over UDP; allow all UDP outbound and it goes straight."),
+                                    f"Relayed over TCP 3478 {BLOCKS} through the relay over UDP; allow all UDP outbound and it goes straight, unless "),
     "open+udp-blocked": ("punched", "tcp", "udp-blocked", "console", [("console", STRAIGHT)],
                          "but over TCP because the console's network blocks UDP. Allow all UDP outbound and it goes over UDP."),
     "tcp443-only+port-restricted": ("relayed", "tls", "udp-and-tcp-blocked", "device",

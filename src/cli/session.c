@@ -492,6 +492,16 @@ static void take_limit(struct console_session *s, const json_t *kbit)
 	console_session_pump(s);
 }
 
+/* The device gave up before we did; where routes are limited, that is why. */
+static void fail_early(struct console_session *s)
+{
+	char why[300], policy[100];
+
+	snprintf(why, sizeof(why), "The session was ended before it was set up.%s",
+		 policy_limits(&s->policy, policy));
+	fail(s, why);
+}
+
 static bool is_ours(struct console_session *s, json_t *args)
 {
 	const char *id = json_string_value(json_object_get(args, "session"));
@@ -504,7 +514,7 @@ static bool is_ours(struct console_session *s, json_t *args)
 static void take_ended(struct console_session *s, const char *by)
 {
 	if (!s->connected) {
-		fail(s, "The session was ended before it was set up.");
+		fail_early(s);
 	} else if (by && strcmp(by, "device") == 0) {
 		s->gone = true;
 		loop_timer_stop(&s->mend);

@@ -67,8 +67,9 @@ static void print_head(struct page *p, const struct fl_route *r)
 		paint(p, "\x1b[0m"), r->reason);
 	if (r->method == FL_ROUTE_NONE)
 		return;
-	fprintf(p->to, "  %s - %s over %s", candidate(local, &r->pair.local),
-		candidate(remote, &r->pair.remote), route_transport(r));
+	fprintf(p->to, "  %s - %s over %s%s", candidate(local, &r->pair.local),
+		candidate(remote, &r->pair.remote), route_transport(r),
+		r->relay_proxy ? " by the proxy" : "");
 	if (r->rtt_us)
 		fprintf(p->to, ", round trip %s", ms(rtt, r->rtt_us));
 	if (r->setup_us)

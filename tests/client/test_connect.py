@@ -125,7 +125,7 @@ def test_route_json(hub, client):
     done = cli(hub, "route", client.id, "--json")
     assert done.returncode == 0, done.stderr
     route = json.loads(done.stdout)
-    assert set(route) - {"verdict"} == {"method", "transport", "rtt_ms", "setup_ms", "reason", "pair", "tried",
+    assert set(route) - {"verdict"} == {"method", "transport", "via", "rtt_ms", "setup_ms", "reason", "pair", "tried",
                                         "candidates", "servers", "nat", "ignored"}
     assert route["method"] == "local" and route["transport"] == "udp"
     assert 0 < route["rtt_ms"] < 1000 and route["reason"]

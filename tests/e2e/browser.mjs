@@ -7,7 +7,7 @@ import { until } from './rig.mjs';
 
 const require = createRequire(import.meta.url);
 const OUTPUT = process.env.FAIRLEAD_TEST_OUTPUT ?? join(import.meta.dirname, '..', 'output');
-const VIEW = { width: 1440, height: 900 };
+export const VIEW = { width: 1440, height: 900 };
 const CHROMIUM_FLAGS = [
 	'--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
 	'--disable-component-update', '--disable-sync',
@@ -67,12 +67,27 @@ class Page {
 		return this.page.evaluate(violations);
 	}
 
+	/** Right to left, or back: the made-up language of web/src/text/pseudo.ts, with which the page is loaded again. */
+	async language(name) {
+		await this.page.evaluate((wanted) => (wanted ? localStorage.setItem('fairlead.language', wanted) : localStorage.removeItem('fairlead.language')), name);
+		await this.page.reload();
+	}
+
+	/** By how many pixels the page is wider than the window. */
+	sideways() {
+		return this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+	}
+
 	async theme(scheme) {
 		await this.page.evaluate((wanted) => { document.documentElement.dataset.theme = wanted; }, scheme);
 	}
 }
 
 class ChromiumPage extends Page {
+	async size(width, height) {
+		await this.page.setViewportSize({ width, height });
+	}
+
 	async click(role, name) {
 		await this.page.getByRole(role, { name }).first().click();
 	}
@@ -99,6 +114,10 @@ class ChromiumPage extends Page {
 }
 
 class FirefoxPage extends Page {
+	async size(width, height) {
+		await this.page.setViewport({ width, height });
+	}
+
 	before(fn) {
 		return this.page.evaluateOnNewDocument(fn);
 	}

@@ -59,7 +59,7 @@ test('the route says local', async () => {
 	await page.until('the route badge', () => document.querySelector('[data-route]')?.dataset.route === 'local');
 	await clean('device');
 	await page.eval(() => document.querySelector('[data-route]').click());
-	await page.text(/Local: straight across your own network/);
+	await page.text(/Straight across one network/);
 	await clean('route');
 	await page.press('Escape');
 });

@@ -3,60 +3,88 @@ import { account, setPassword, signOut } from '../lib/account';
 import { problemText } from '../lib/problem';
 import { open } from '../lib/overlay';
 import { prefs, setPrefs, type Theme } from '../lib/prefs';
+import { navigate, place } from '../lib/router';
 import { useStore } from '../lib/store';
 import { Heading, Name, Notice, Segments } from '../parts/basics';
+import { Places } from '../parts/places';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
 import s from './settings.module.css';
 
+type View = 'own' | 'places';
+
 export default function Settings() {
+	const view: View = new URLSearchParams(useStore(place).search).get('view') === 'places' ? 'places' : 'own';
+	return (
+		<main className={u.page} id="page">
+			<div className={s.head}>
+				<Heading title={t.settings.title}>{t.settings.title}</Heading>
+				<Segments<View>
+					label={t.settings.view}
+					value={view}
+					options={[
+						['own', t.settings.viewOwn],
+						['places', t.settings.viewPlaces],
+					]}
+					onChange={(value) => navigate(value === 'own' ? '/settings' : '/settings?view=places')}
+				/>
+			</div>
+			{view === 'places' && (
+				<>
+					<p className={s.lead}>{t.places.lead}</p>
+					<Places />
+				</>
+			)}
+			{view === 'own' && <Own />}
+		</main>
+	);
+}
+
+function Own() {
 	const { theme, singleKeys } = useStore(prefs);
 	const { user } = useStore(account);
 	return (
-		<main className={u.page} id="page">
-			<Heading title={t.settings.title}>{t.settings.title}</Heading>
-			<div className={s.list}>
-				<Password hasPassword={user?.hasPassword ?? false} name={user?.name ?? ''} />
-				<section className={s.card} aria-labelledby="look">
-					<h2 id="look">{t.settings.lookTitle}</h2>
-					<div className={s.line}>
-						<span>{t.settings.theme}</span>
-						<Segments<Theme>
-							label={t.settings.theme}
-							value={theme}
-							options={[
-								['system', t.settings.themeSystem],
-								['light', t.settings.themeLight],
-								['dark', t.settings.themeDark],
-							]}
-							onChange={(value) => setPrefs({ theme: value })}
-						/>
-					</div>
-				</section>
-				<section className={s.card} aria-labelledby="keys">
-					<h2 id="keys">{t.settings.keysTitle}</h2>
-					<label className={s.check}>
-						<input type="checkbox" checked={singleKeys} onChange={(event) => setPrefs({ singleKeys: event.target.checked })} />
-						{t.settings.keysSingle}
-					</label>
-					<p>{t.settings.keysText}</p>
-					<button type="button" className={u.button} onClick={() => open('shortcuts')}>
-						{t.settings.keysList}
+		<div className={s.list}>
+			<Password hasPassword={user?.hasPassword ?? false} name={user?.name ?? ''} />
+			<section className={s.card} aria-labelledby="look">
+				<h2 id="look">{t.settings.lookTitle}</h2>
+				<div className={s.line}>
+					<span>{t.settings.theme}</span>
+					<Segments<Theme>
+						label={t.settings.theme}
+						value={theme}
+						options={[
+							['system', t.settings.themeSystem],
+							['light', t.settings.themeLight],
+							['dark', t.settings.themeDark],
+						]}
+						onChange={(value) => setPrefs({ theme: value })}
+					/>
+				</div>
+			</section>
+			<section className={s.card} aria-labelledby="keys">
+				<h2 id="keys">{t.settings.keysTitle}</h2>
+				<label className={s.check}>
+					<input type="checkbox" checked={singleKeys} onChange={(event) => setPrefs({ singleKeys: event.target.checked })} />
+					{t.settings.keysSingle}
+				</label>
+				<p>{t.settings.keysText}</p>
+				<button type="button" className={u.button} onClick={() => open('shortcuts')}>
+					{t.settings.keysList}
+				</button>
+			</section>
+			<section className={s.card} aria-labelledby="account">
+				<h2 id="account">{t.settings.accountTitle}</h2>
+				<div className={s.line}>
+					<span>
+						{t.settings.signedInAs} <Name text={user?.displayName || user?.name || ''} />
+					</span>
+					<button type="button" className={u.button} onClick={() => void signOut()}>
+						{t.nav.signOut}
 					</button>
-				</section>
-				<section className={s.card} aria-labelledby="account">
-					<h2 id="account">{t.settings.accountTitle}</h2>
-					<div className={s.line}>
-						<span>
-							{t.settings.signedInAs} <Name text={user?.displayName || user?.name || ''} />
-						</span>
-						<button type="button" className={u.button} onClick={() => void signOut()}>
-							{t.nav.signOut}
-						</button>
-					</div>
-				</section>
-			</div>
-		</main>
+				</div>
+			</section>
+		</div>
 	);
 }
 

@@ -9,6 +9,7 @@ import type { PeerSession, RouteChange } from '../session/peer';
 import { t } from '../text';
 import { day, moment, sameDay, time } from '../text/format';
 import { Link, Name, Time } from './basics';
+import { DevicePlace } from './device-place';
 import { RemoveDevice } from './remove-device';
 import s from './about.module.css';
 
@@ -41,6 +42,7 @@ export function About({ device, session }: { device: Device; session: PeerSessio
 					))}
 				</dl>
 			</section>
+			<DevicePlace device={device} />
 			<Today device={device} session={session} />
 			<div className={s.sec}>
 				<RemoveDevice device={device} />

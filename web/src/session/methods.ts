@@ -35,9 +35,8 @@ function outcomeOf(ways: Tried[], used: boolean): Outcome {
 
 export function attempts(route: Route, policy: Policy): Attempt[] {
 	const chosen = usedPair(route);
-	const hosts = (side: 'local' | 'remote') =>
-		(route.candidates ?? []).filter((c) => c.side === side && c.type === 'host').map((c) => c.address).filter((address) => address !== '');
-	const [own, other] = [hosts('local'), hosts('remote')];
+	const hosts = (side: 'local' | 'remote') => (route.candidates ?? []).filter((c) => c.side === side && c.type === 'host');
+	const [own, other] = [hosts('local'), hosts('remote').map((c) => c.address).filter((address) => address !== '')];
 	const kinds = new Map(route.tried.map((way) => [way, way === chosen ? route.method : methodOf(way.local, way.remote, own, other)]));
 	const allowed = methodsOf(policy);
 	const relays = (route.servers ?? []).filter((server) => /^turns?:/i.test(server.url));

@@ -19,7 +19,8 @@ export interface Prepared {
 }
 
 const SPARE_MS = 30_000;
-const FRESH_MS = 60_000;
+/** so long an answer stands for the next click; a policy may be changed meanwhile */
+const FRESH_MS = 10_000;
 const KEPT_MAX = 64;
 
 /** Which servers there are for a device, and which of them its policy allows. */
@@ -38,7 +39,7 @@ export function iceFor(device: string): Promise<Ice> {
 	if (kept.size >= KEPT_MAX) kept.delete(kept.keys().next().value!);
 	kept.set(device, entry);
 	asked.then(
-		(got) => (entry.until = Math.min(entry.until, got.expires - FRESH_MS)),
+		(got) => (entry.until = Math.min(entry.until, got.expires - SPARE_MS)),
 		() => kept.get(device) === entry && kept.delete(device),
 	);
 	return entry.ice;

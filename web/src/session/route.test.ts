@@ -21,7 +21,7 @@ describe('addresses', () => {
 });
 
 describe('route rule', () => {
-	const rule = (l: Candidate, r: Candidate, own: string[] = [], device: string[] = []) => methodOf(l, r, own, device);
+	const rule = (l: Candidate, r: Candidate, own: string[] = [], device: string[] = []) => methodOf(l, r, own.map((a) => c('host', a)), device);
 	it('local', () => {
 		expect(rule(c('host', '10.0.0.4'), c('host', '10.0.0.5'))).toBe('local');
 		expect(rule(c('host', ''), c('host', '192.168.1.9'))).toBe('local');
@@ -29,11 +29,15 @@ describe('route rule', () => {
 		expect(rule(c('host', ''), c('prflx', '10.1.1.1'), [], ['10.1.1.1'])).toBe('local');
 		expect(rule(c('prflx', '10.0.0.4'), c('host', '10.0.0.5'), ['10.0.0.4'])).toBe('local');
 		expect(rule(c('host', '2001:db8::1'), c('host', '2001:db8::2'))).toBe('local');
+		expect(rule(c('prflx', '10.0.0.4'), c('host', '10.0.0.5'), [''])).toBe('local');
+		expect(rule(c('prflx', '::1'), c('prflx', '::1'))).toBe('local');
 		expect(rule(c('host', '81.2.69.1'), c('host', '81.2.69.7'))).toBe('local');
 	});
 	it('punched', () => {
 		expect(rule(c('srflx', '81.2.69.1'), c('srflx', '198.51.100.9'))).toBe('punched');
 		expect(rule(c('host', '10.0.0.4'), c('prflx', '10.9.9.9'), [], ['192.168.1.5'])).toBe('punched');
+		expect(rule({ ...c('prflx', '10.0.0.4'), port: 4711 }, c('host', '10.0.0.5'), [''])).toBe('punched');
+		expect(rule(c('prflx', '10.7.7.7'), c('host', '10.0.0.5'), [''])).toBe('punched');
 		expect(rule(c('prflx', '10.7.7.7'), c('host', '10.0.0.5'), ['192.168.1.2'])).toBe('punched');
 		expect(rule(c('host', '81.2.69.1'), c('host', '198.51.100.9'))).toBe('punched');
 		expect(rule(c('host', ''), c('host', '2001:db8::2'))).toBe('punched');

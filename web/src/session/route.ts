@@ -56,6 +56,9 @@ export function isPrivate(address: string): boolean {
 	return (first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfe80 || (six.slice(0, 7).every((g) => g === 0) && six[7] === 1);
 }
 
+/** Nothing translates what stays on one computer. */
+const isLoopback = (address: string): boolean => v4(address)?.[0] === 127 || v6(address)?.join() === '0,0,0,0,0,0,0,1';
+
 /** One network by the usual size of one: 24 bits (IPv4) or 64 bits (IPv6) in common. */
 export function sameNetwork(a: string, b: string): boolean {
 	const [a4, b4] = [v4(a), v4(b)];
@@ -64,16 +67,23 @@ export function sameNetwork(a: string, b: string): boolean {
 	return !!a6 && !!b6 && a6.slice(0, 4).join() === b6.slice(0, 4).join();
 }
 
+/** What decides about a candidate that only a check brought to light. */
+type Host = Pick<Candidate, 'address' | 'port'>;
+
 /**
- * @param ownHosts addresses of our host candidates, as far as the browser shows them
+ * @param ownHosts our host candidates; where the browser hides their addresses, one at whose port the other end saw us is
+ *        taken for the same when both ends are in one network
  * @param deviceHosts addresses of the host candidates that the device named: what arrives from one of them was not
  *        translated on the way, although ICE learnt it from a check (peer-reflexive)
  */
-export function methodOf(local: Candidate, remote: Candidate, ownHosts: readonly string[], deviceHosts: readonly string[]): Method {
+export function methodOf(local: Candidate, remote: Candidate, ownHosts: readonly Host[], deviceHosts: readonly string[]): Method {
 	if (local.type === 'relay' || remote.type === 'relay') return 'relayed';
-	const untranslated = (c: Candidate, hosts: readonly string[]) =>
-		c.type === 'host' || (c.type === 'prflx' && hosts.some((host) => same(host, c.address)));
-	if (!untranslated(local, ownHosts) || !untranslated(remote, deviceHosts)) return 'punched';
+	if (isLoopback(local.address) && isLoopback(remote.address)) return 'local';
+	const ours = (host: Host) =>
+		host.address === '' ? host.port === local.port && sameNetwork(local.address, remote.address) : same(host.address, local.address);
+	const untranslated = (c: Candidate, known: () => boolean) => c.type === 'host' || (c.type === 'prflx' && known());
+	if (!untranslated(local, () => ownHosts.some(ours)) || !untranslated(remote, () => deviceHosts.some((host) => same(host, remote.address))))
+		return 'punched';
 	const near = (c: Candidate) => c.address === '' || isPrivate(c.address);
 	if (near(local) && near(remote)) return 'local';
 	return local.address !== '' && sameNetwork(local.address, remote.address) ? 'local' : 'punched';
@@ -157,7 +167,7 @@ export function measure(report: Iterable<unknown>, deviceHosts: readonly string[
 	const localStats = all.get(String(selected.localCandidateId));
 	const local = candidate(localStats);
 	const remote = candidate(all.get(String(selected.remoteCandidateId)));
-	const ownHosts = [...all.values()].filter((s) => s.type === 'local-candidate' && s.candidateType === 'host').map((s) => candidate(s).address);
+	const ownHosts = [...all.values()].filter((s) => s.type === 'local-candidate' && s.candidateType === 'host').map(candidate);
 	const method = methodOf(local, remote, ownHosts, deviceHosts);
 	return {
 		pairId: selected.id,

@@ -4,10 +4,11 @@ import type { Device } from '../lib/api';
 import { deviceNow, onDevice, onDeviceGone } from '../lib/devices';
 import { hub } from '../lib/hub';
 import { preloadDevicePage, whenIdle } from '../lib/pages';
+import { onPlaces } from '../lib/place-list';
 import { onGo, pageOf, place } from '../lib/router';
 import { Store } from '../lib/store';
 import { early, PeerSession } from './peer';
-import { warmUp } from './prepare';
+import { forgetIceServers, warmUp } from './prepare';
 import { deviceKey } from './signature';
 
 const AHEAD_MS = 500;
@@ -88,6 +89,8 @@ onGo((path) => {
 	if (page.page === 'device' && deviceNow(page.id)) openSession(page.id);
 });
 onSignOut(endAll);
+// another policy may hold now
+onPlaces(forgetIceServers);
 account.subscribe(() => {
 	if (account.get().state === 'out' && sessions.get().length > 0) endAll();
 });

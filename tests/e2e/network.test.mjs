@@ -1,0 +1,224 @@
+// Which way a session takes, why, and what an administrator makes of it: the popover, the report, the network page and
+// the policies, in a real browser against a whole Fairlead, also on a network that drops UDP.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { launch, VIEW } from './browser.mjs';
+import { startRig } from './rig.mjs';
+import { openDevice } from './work.mjs';
+
+const BROWSER = process.env.FAIRLEAD_BROWSER ?? 'chromium';
+const HOST = '11.77.0.1';
+const NARROW = { width: 700, height: 900 };
+const run = promisify(execFile);
+let rig, origin, web, page, device;
+
+before(async () => {
+	// what a relay hands out must be told apart from what browser and client use, for the filter below
+	await writeFile('/proc/sys/net/ipv4/ip_local_port_range', '20000 29999');
+	// a public address, so that the relay carries what goes there without --allow-peer
+	await run('ip', ['address', 'add', `${HOST}/24`, 'dev', 'lan0']);
+	rig = await startRig();
+	origin = rig.origin.replace('localhost', HOST);
+	web = await launch(BROWSER);
+	page = web.page;
+	await page.goto(rig.link.replace('localhost', HOST));
+	await page.text(/1 device, 1 online/);
+}, { timeout: 120_000 });
+
+after(async () => {
+	if (process.env.FAIRLEAD_VERBOSE) console.log(rig?.up.errors.join('\n'));
+	await web?.close();
+	await rig?.stop();
+}, { timeout: 60_000 });
+
+const fetched = (path) => page.eval(async (wanted) => (await fetch(wanted)).json(), path);
+const route = () => page.eval(() => document.querySelector('[data-route]')?.dataset.route);
+
+async function look(name) {
+	await page.shot(name);
+	assert.deepEqual(await page.axe(), [], `axe on ${name}`);
+	assert.ok((await page.sideways()) <= 0, `${name} is wider than the window`);
+}
+
+/** Light, dark, narrow and from right to left. */
+async function clean(name, ready) {
+	for (const scheme of ['light', 'dark']) {
+		await page.theme(scheme);
+		await look(`${name}-${scheme}`);
+	}
+	await page.theme('light');
+	await page.size(NARROW.width, NARROW.height);
+	await look(`${name}-narrow`);
+	await page.size(VIEW.width, VIEW.height);
+	assert.deepEqual(await page.violations(), [], `policy violations on ${name}`);
+	if (!ready) return;
+	await page.language('ar-XB');
+	await page.text(ready);
+	await look(`${name}-rtl`);
+	assert.deepEqual(await page.violations(), [], `policy violations on ${name}, right to left`);
+	await page.language(null);
+	await page.text(ready);
+}
+
+/** A firewall that drops UDP, and TCP from one computer to the other; only what the relay's own addresses say to each other passes. */
+async function dropUdp() {
+	const file = `${rig.data}/filter`;
+	await writeFile(file, 'table inet site {\n chain out {\n type filter hook output priority 0;\n udp dport { 3478, 20000-29999 } drop\n tcp dport 20000-29999 tcp flags & (syn | ack) == syn drop\n }\n}\n');
+	await run('nft', ['-f', file]);
+}
+
+const openPopover = () => page.eval(() => document.querySelector('[data-route]').click());
+
+/** Sets the route policy of a place as a program would. */
+async function policy(place, value) {
+	const status = await page.eval(async ([id, body]) => (await fetch(`/api/places/${id}`, {
+		method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ policy: body }),
+	})).status, [place, value]);
+	assert.equal(status, 200);
+}
+
+/** Ends the running session and begins another one, with the policy of now. */
+const again = () => page.goto(`${origin}/devices/${device}`);
+
+test('the popover says which way, why, and what came of each method', async () => {
+	await openDevice(page);
+	device = decodeURIComponent(await page.eval(() => location.pathname.split('/')[2]));
+	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local');
+	await openPopover();
+	await page.text(/Straight across one network\. You and the device are on the same network/);
+	await page.text(/in use/);
+});
+
+test('Try again looks for another route and says what came of it; the session goes on', async () => {
+	const { sessions } = await fetched('/api/sessions');
+	await page.click('button', 'Try again');
+	await page.text(/Looking for a better route/);
+	await page.text(/This is still the best route/);
+	assert.equal(await route(), 'local');
+	assert.deepEqual((await fetched('/api/sessions')).sessions.map((s) => [s.id, s.ended]), sessions.map((s) => [s.id, s.ended]));
+});
+
+test('the full report shows both ends', async () => {
+	await page.click('link', 'Full report');
+	await page.text(/Route to/);
+	await page.text(/Candidates/);
+	await page.until('a pair in use', () => document.querySelectorAll('table[aria-labelledby="pairs"] tr[data-used]').length === 1);
+	assert.ok(await page.eval(() => document.querySelectorAll('table[aria-labelledby="candidates"] tbody tr').length) >= 2);
+	await clean('report', /Candidates/);
+	await page.eval(() => document.querySelector('input[value="device"]').click());
+	await page.until('the interface of the device', () => document.querySelector('table[aria-labelledby="candidates"]')?.innerText.includes('lan0'));
+	await look('report-device');
+});
+
+test('the report of a past session is kept', async () => {
+	const [{ id }] = (await fetched('/api/sessions')).sessions;
+	await page.goto(`${origin}/devices/${device}`);
+	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local');
+	await page.goto(`${origin}/devices/${device}/route?session=${id}`);
+	await page.text(/Straight across one network/);
+	const kept = (await fetched(`/api/sessions/${id}`)).session;
+	assert.ok(kept.ended > 0);
+	assert.equal(kept.routes.console.method, 'local');
+	assert.ok(kept.routes.console.candidates.some((c) => c.side === 'local' && c.use === 'selected'));
+	assert.ok(kept.routes.console.servers.length > 0, 'the servers that were asked');
+	assert.equal(kept.routes.device.method, 'local');
+});
+
+test('the network page says that all is local', async () => {
+	await page.goto(`${origin}/network`);
+	await page.text(/All local/);
+	await page.text(/100/);
+	await clean('network', /All local/);
+});
+
+test('a place gets a policy, and refuses a wrong one', async () => {
+	await page.goto(`${origin}/settings?view=places`);
+	await page.text(/Methods allowed/);
+	await page.click('button', 'Add a place');
+	await page.fill('textbox', 'Name', 'Library');
+	await page.click('button', 'Add');
+	await page.until('the new place', () => [...document.querySelectorAll('h2')].some((h) => /^Library/.test(h.innerText)));
+	await page.click('checkbox', 'Set here UDP ports of the client');
+	await page.fill('textbox', 'UDP ports of the client', '50999-50000');
+	await page.click('button', 'Save the policy');
+	await page.text(/the lower one first/);
+	await look('policy-wrong');
+	await page.fill('textbox', 'UDP ports of the client', '21000-21999');
+	await page.click('checkbox', 'Set here Relay');
+	await page.eval(() => document.querySelector('input[value="last-resort"]').click());
+	await page.click('button', 'Save the policy');
+	await page.text(/It holds for sessions that begin from now on/);
+	await clean('policy', /Library/);
+	const { places } = await fetched('/api/places');
+	assert.deepEqual(places.find((p) => p.name === 'Library').policy, { relay: 'last-resort', udpPorts: '21000-21999' });
+});
+
+test('the device moves to the place, and the place’s policy is its', async () => {
+	const { places } = await fetched('/api/places');
+	const library = places.find((p) => p.name === 'Library');
+	await page.goto(`${origin}/devices/${device}`);
+	await page.until('the places', () => document.querySelector('select[aria-labelledby="place"]')?.options.length === 2);
+	await page.eval((id) => {
+		const select = document.querySelector('select[aria-labelledby="place"]');
+		select.value = id;
+		select.dispatchEvent(new Event('change', { bubbles: true }));
+	}, library.id);
+	await page.until('the device in its place', async ([id, place]) => (await (await fetch('/api/devices')).json()).devices.some((d) => d.id === id && d.place === place), [device, library.id]);
+	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local');
+	await look('device-place');
+});
+
+test('a policy that allows the relay only is kept to, and named as the cause', async () => {
+	const library = (await fetched('/api/devices')).devices[0].place;
+	await policy(library, { methods: ['relayed'] });
+	await again();
+	await page.until('the relayed route', () => document.querySelector('[data-route]')?.dataset.route === 'relayed', null, 30_000);
+	await openPopover();
+	await page.text(/The policy of this device does not allow a better route/);
+	await page.text(/The policy of this device rules it out/);
+	await page.press('Escape');
+	await policy(library, {});
+});
+
+test('where UDP is dropped the session is relayed over TCP, with the rule that helps; when it passes again it is local', async () => {
+	// everything but what the relay's own addresses say to each other
+	await dropUdp();
+	await again();
+	await page.until('the relayed route', () => document.querySelector('[data-route]')?.dataset.route === 'relayed', null, 40_000);
+	await openPopover();
+	await page.text(/UDP/);
+	await page.text(/What to change/);
+	const rule = await page.eval(() => document.querySelector('[role="dialog"] code').innerText);
+	console.log(`the rule: ${rule}`);
+	assert.match(rule, /→ .+ udp .+, keep state$/);
+	await clean('relayed');
+	await page.click('link', 'Full report');
+	await page.text(/Servers asked/);
+	await clean('report-relayed', /Servers asked/);
+	await page.goto(`${origin}/network`);
+	await page.text(/What to change|keep state/);
+	await clean('network-relayed', /keep state/);
+	await page.goto(`${origin}/devices/${device}`);
+	await page.until('the relayed route', () => document.querySelector('[data-route]')?.dataset.route === 'relayed', null, 40_000);
+	await run('nft', ['delete', 'table', 'inet', 'site']);
+	const since = Date.now();
+	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local', null, 60_000);
+	console.log(`local again ${Date.now() - since} ms after the filter was gone`);
+	await page.text(/Route is local now/);
+	assert.deepEqual(await page.violations(), []);
+});
+
+test('local only refuses where nothing is local, instead of slipping to the relay', async () => {
+	const library = (await fetched('/api/devices')).devices[0].place;
+	await policy(library, { methods: ['local'] });
+	await dropUdp();
+	await again();
+	await page.text(/No route that is allowed for this device works here/, 60_000);
+	await page.text(/Full report/);
+	await look('refused');
+	const [last] = (await fetched('/api/sessions')).sessions;
+	assert.equal((await fetched(`/api/sessions/${last.id}`)).session.routes.console.method, 'none');
+});

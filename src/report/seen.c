@@ -181,7 +181,7 @@ static void take_local(struct route_seen *s, const json_t *c, bool *relayed)
 	}
 	if (is(c, "use", "ignored") || is(c, "use", "gone"))
 		return;
-	if (strstr(text_of(c, "address"), ".local")) {
+	if (!text_of(c, "address")[0] || strstr(text_of(c, "address"), ".local")) {
 		/* a browser hides the address; that there is one it says all the same */
 		s->candidates = true;
 		return;

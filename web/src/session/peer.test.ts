@@ -220,6 +220,31 @@ describe('the route of a session', () => {
 		expect(sent('End')).toEqual([{ session: 's1', reason: 'no-route' }]);
 	});
 
+	it('that is looked for is reported meanwhile, and its failure at the device is one', async () => {
+		const session = policy({});
+		await answered(session);
+		await vi.advanceTimersByTimeAsync(10_000);
+		expect(sent('Route').map((call) => (call.route as Route).method)).toEqual(['none', 'none']);
+		session.ended('device', 'failed');
+		expect(session.state.get()).toMatchObject({ phase: 'failed', failure: { code: 'no-route' }, told: 's1' });
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(sent('Connect')).toHaveLength(1);
+		expect(sent('Route')).toHaveLength(2);
+	});
+
+	it('tells the hub when a server is given up late', async () => {
+		const session = policy({});
+		await answered(session);
+		FakePeer.last.uses('relay', 'host');
+		FakePeer.last.become('connected');
+		await vi.advanceTimersByTimeAsync(8_000);
+		const before = sent('Route').length;
+		FakePeer.last.onicecandidateerror!({ url: 'stun:h:3478', errorCode: 701, errorText: 'STUN binding request timed out.' });
+		await vi.advanceTimersByTimeAsync(8_000);
+		expect(sent('Route')).toHaveLength(before + 1);
+		expect((sent('Route').at(-1)!.route as Route).servers![0]!.state).toBe('silent');
+	});
+
 	it('keeps to a policy that allows local only, and refuses what is not', async () => {
 		const session = policy({ methods: ['local'] });
 		await answered(session);

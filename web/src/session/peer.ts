@@ -71,6 +71,7 @@ const RETRY_MS = 4_000;
 /** a relayed session looks for something better after this time, then after twice as long, up to the most */
 const BETTER_MS = 20_000;
 const BETTER_MOST_MS = 600_000;
+const SEARCH_REPORT_MS = 5_000;
 const MOVED_MS = 300;
 const LAST_WORD_MS = 500;
 /** these end because of their route, so the report of it goes first */
@@ -104,6 +105,7 @@ export class PeerSession {
 	private betterTries = 0;
 	private timer: ReturnType<typeof setTimeout> | undefined;
 	private relayTimer: ReturnType<typeof setTimeout> | undefined;
+	private searchTimer: ReturnType<typeof setTimeout> | undefined;
 	private betterTimer: ReturnType<typeof setTimeout> | undefined;
 	private retryTimer: ReturnType<typeof setTimeout> | undefined;
 	private movedTimer: ReturnType<typeof setTimeout> | undefined;
@@ -218,6 +220,19 @@ export class PeerSession {
 		);
 	}
 
+	/** While no route is found, what was tried is told all the same: the device may end the session first. */
+	private searching(): void {
+		clearTimeout(this.searchTimer);
+		this.searchTimer = setTimeout(async () => {
+			const { watch } = this;
+			const route = await watch?.none(t.report.searching);
+			const { session, phase } = this.state.get();
+			if (!route || !session || this.watch !== watch || phase !== 'finding') return;
+			hub.send('Route', { session, route });
+			this.searching();
+		}, SEARCH_REPORT_MS);
+	}
+
 	judged(verdict: Verdict): void {
 		this.set({ verdict });
 	}
@@ -232,6 +247,7 @@ export class PeerSession {
 		if (state === 'connected') {
 			this.clear();
 			clearTimeout(this.relayTimer);
+			clearTimeout(this.searchTimer);
 			this.failures = 0;
 			this.brokenSince = 0;
 			this.restarts = 0;
@@ -318,6 +334,7 @@ export class PeerSession {
 		if (this.state.get().phase === 'asking') {
 			this.set({ phase: 'finding' });
 			this.after(ROUTE_MS, () => this.fail(this.noRoute()));
+			this.searching();
 			if (this.holdsRelay) this.relayTimer = setTimeout(() => this.releaseRelay(), LAST_RESORT_MS);
 		}
 		try {
@@ -361,6 +378,11 @@ export class PeerSession {
 	}
 
 	ended(by: string, reason: string): void {
+		if (this.state.get().phase === 'finding' && by === 'device') {
+			// it has found no route either; nothing is to be sent for a session that is over
+			this.set({ session: null });
+			return this.fail(this.noRoute());
+		}
 		const again = !FINAL_REASONS.has(reason);
 		this.drop();
 		this.attempt++;
@@ -507,7 +529,7 @@ export class PeerSession {
 
 	private drop(): void {
 		this.clear();
-		for (const timer of [this.relayTimer, this.betterTimer, this.retryTimer, this.movedTimer]) clearTimeout(timer);
+		for (const timer of [this.relayTimer, this.searchTimer, this.betterTimer, this.retryTimer, this.movedTimer]) clearTimeout(timer);
 		this.betterTimer = undefined;
 		this.betterTries = 0;
 		this.holdsRelay = false;

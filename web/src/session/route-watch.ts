@@ -18,6 +18,7 @@ export interface Figures {
 const EVERY_MS = 1_000;
 const HIDDEN_EVERY_MS = 10_000;
 const REFINED_MS = 6_000;
+const SERVERS_MS = 2_000;
 type Report = Record<string, unknown>[];
 
 interface Follow {
@@ -42,6 +43,7 @@ export class RouteWatch {
 	private pair = '';
 	private reported = 0;
 	private refined = false;
+	private heard = '';
 	private setup = 0;
 	private running = false;
 	private before: { at: number; frames: number; bytes: number } | null = null;
@@ -134,9 +136,16 @@ export class RouteWatch {
 		const better = !this.refined && now - this.reported > REFINED_MS;
 		if (changed) this.refined = false;
 		else if (better) this.refined = true;
-		const report = changed || better;
-		if (report) this.reported = now;
 		const pair = { local: measured.local, remote: measured.remote };
+		const more = this.more(stats, measured.tried, pair);
+		// a server may be given up long after the route was found: that is often the reason for it
+		const heard = more.servers.map((server) => server.state).join();
+		const told = heard !== this.heard && now - this.reported > SERVERS_MS;
+		const report = changed || better || told;
+		if (report) {
+			this.reported = now;
+			this.heard = heard;
+		}
 		this.latest = {
 			method: measured.method,
 			transport: measured.transport,
@@ -145,7 +154,7 @@ export class RouteWatch {
 			reason: sentence(measured.method, rtt),
 			pair,
 			tried: measured.tried,
-			...this.more(stats, measured.tried, pair),
+			...more,
 		};
 		this.follow.route(this.latest, report);
 	}

@@ -212,6 +212,8 @@ export const en = {
 		'no-answer': 'got no answer',
 		'no-route': 'found no route',
 		'policy-route': 'found no route that is allowed',
+		failed: 'lost the session: no route was found',
+		closed: 'closed the connection',
 	} as Record<string, string>,
 	endedBy: {
 		device: 'The device ended the session.',
@@ -458,6 +460,7 @@ export const en = {
 		live: 'This session',
 		none: 'No session with this device has been reported yet.',
 		noneText: 'Connect to it once; the report is kept with the session.',
+		searching: 'No route yet: the checks go on.',
 		failed: 'The report could not be loaded.',
 		notFound: 'This session is not known to the hub any more.',
 		download: 'Download as JSON',

@@ -16,6 +16,13 @@ usec_t usec_monotonic(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+usec_t usec_asleep(void)
+{
+	usec_t awake = usec_monotonic();
+
+	return usec_sub(read_clock(CLOCK_BOOTTIME), awake);
+}
+
 usec_t usec_realtime(void)
 {
 	return read_clock(CLOCK_REALTIME);

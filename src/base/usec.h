@@ -30,4 +30,5 @@ static inline usec_t usec_min(usec_t a, usec_t b)
 }
 
 usec_t usec_monotonic(void); /* CLOCK_MONOTONIC; for drivers and tests, never for cores */
+usec_t usec_asleep(void);    /* how long this machine has slept (suspended) since its start */
 usec_t usec_realtime(void);  /* since 1970-01-01 UTC */

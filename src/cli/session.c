@@ -21,6 +21,7 @@
 /* Most of what happens to a route ICE mends alone. */
 #define RESTART_AFTER_US (1 * USEC_PER_SEC)
 #define RESTART_EVERY_US (5 * USEC_PER_SEC)
+#define HUB_ANSWER_US (2 * USEC_PER_SEC)    /* else the connection to it is as dead as the route */
 #define OFFLINE_US (1 * USEC_PER_SEC)	    /* after the hub said that the device is not there */
 #define ENDED_US (300 * USEC_PER_MSEC)	    /* what the device sent last may still be on its way */
 #define UNKNOWN_MAX 2			    /* times that the hub does not know our session */
@@ -54,6 +55,7 @@ struct console_session {
 	json_t *early_answer;
 	json_t *verdict; /* the hub's, of the reports of both ends */
 	bool asked, answered, connected, over, closed, ended;
+	bool asking;	  /* the hub, whether it knows the session */
 	bool lost;	  /* the route, after it was there */
 	bool gone;	  /* the device said to the hub that the session is over */
 	unsigned unknown; /* times in a row that the hub did not know the session */
@@ -442,6 +444,9 @@ static void on_resumed(void *arg, json_t *result, const char *error)
 {
 	struct console_session *s = arg;
 
+	s->asking = false;
+	if (s->lost && !s->over)
+		loop_timer_after(&s->mend, RESTART_EVERY_US);
 	if (error || !s->lost || s->over)
 		return;
 	if (json_is_true(json_object_get(result, "ok"))) {
@@ -457,15 +462,22 @@ static void on_resumed(void *arg, json_t *result, const char *error)
 
 static void resume(struct console_session *s)
 {
-	(void)realtime_call(s->rt, "Resume", json_pack("{s:s}", "session", s->id), on_resumed, s);
+	s->asking = realtime_call(s->rt, "Resume", json_pack("{s:s}", "session", s->id), on_resumed,
+				  s) == 0;
+	if (s->lost)
+		loop_timer_after(&s->mend, HUB_ANSWER_US);
 }
+
+static void on_down(void *arg, int err, const char *why);
 
 static void on_mend(void *arg)
 {
 	struct console_session *s = arg;
 
 	loop_timer_after(&s->mend, RESTART_EVERY_US);
-	if (s->up)
+	if (s->up && s->asking)
+		on_down(s, -ETIMEDOUT, "The hub does not answer.");
+	else if (s->up)
 		resume(s);
 }
 
@@ -559,7 +571,7 @@ static void on_down(void *arg, int err, const char *why)
 {
 	struct console_session *s = arg;
 
-	s->up = false;
+	s->up = s->asking = false;
 	if (!s->connected) {
 		fail(s, why);
 		return;

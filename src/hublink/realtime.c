@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/text.h"
 #include "hublink/conn.h"
+#include "io/ifaces.h"
 #include "proto/http/http.h"
 #include "proto/signalr/signalr.h"
 #include "proto/ws/ws.h"
@@ -34,6 +35,7 @@ struct realtime {
 	struct signalr *signalr;
 	char key[WS_KEY_LEN];
 	struct loop_timer timer;
+	struct ifaces_watch *ifaces;
 	struct loop_deferred flush, release;
 	bool flush_set;
 	struct list calls;
@@ -48,6 +50,19 @@ static void go_down(struct realtime *rt, int err, const char *why)
 	rt->down = true;
 	loop_timer_stop(&rt->timer);
 	rt->handler->on_down(rt->arg, err, why);
+}
+
+/* A connection from an address that is gone brings nothing any more, but would only tell so after
+ * many seconds. */
+static void on_ifaces(void *arg)
+{
+	struct realtime *rt = arg;
+	const struct stream *stream = rt->conn ? hub_conn_stream(rt->conn) : NULL;
+	struct addr local;
+
+	if (stream && stream_local(stream, &local) && !ifaces_has(&local))
+		go_down(rt, -ENETDOWN,
+			"The network changed: the address that the hub was reached from is gone.");
 }
 
 /* ---- upgrade ---- */
@@ -342,6 +357,8 @@ int realtime_create(struct loop *loop, const struct realtime_config *config,
 		realtime_destroy(rt);
 		return err;
 	}
+	if (ifaces_watch_create(loop, on_ifaces, rt, &rt->ifaces) < 0)
+		rt->ifaces = NULL; /* where netlink is forbidden, silence has to tell */
 	*out = rt;
 	return 0;
 }
@@ -367,6 +384,8 @@ void realtime_destroy(struct realtime *rt)
 		return;
 	rt->dead = rt->down = true;
 	loop_timer_stop(&rt->timer);
+	ifaces_watch_destroy(rt->ifaces);
+	rt->ifaces = NULL;
 	hub_conn_destroy(rt->conn);
 	rt->conn = NULL;
 	if (rt->flush_set)

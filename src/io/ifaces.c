@@ -154,6 +154,21 @@ int ifaces_list(struct iface *out, size_t cap)
 	return (int)count;
 }
 
+bool ifaces_has(const struct addr *ip)
+{
+	struct iface list[IFACES_MAX];
+	struct addr want = addr_unmap(ip);
+	int n = ifaces_list(list, IFACES_MAX);
+
+	want.scope = 0;
+	for (int i = 0; i < n; i++) {
+		list[i].addr.scope = 0;
+		if (addr_ip_equal(&list[i].addr, &want))
+			return true;
+	}
+	return n < 0 || n == IFACES_MAX;
+}
+
 struct ifaces_watch {
 	struct loop_watch watch;
 	struct loop_timer settle;

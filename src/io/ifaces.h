@@ -19,6 +19,10 @@ struct iface {
 /* Running interfaces only. The number written, or negative errno. */
 int ifaces_list(struct iface *out, size_t cap) FL_WARN_UNUSED;
 
+/* Whether this machine has the address (port and scope do not matter) on a running interface. True
+ * when that cannot be found out. */
+bool ifaces_has(const struct addr *ip);
+
 /* fn after addresses, links or routes changed, at most once per 100 ms. */
 struct ifaces_watch;
 int ifaces_watch_create(struct loop *loop, void (*fn)(void *arg), void *arg,

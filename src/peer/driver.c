@@ -8,7 +8,10 @@
 #include "base/err.h"
 #include "base/text.h"
 
-#define BUFFER (4 << 20) /* bytes asked for of the kernel, per socket and direction */
+#define BUFFER (4 << 20)     /* bytes asked for of the kernel, per socket and direction */
+#define WAKE_US USEC_PER_SEC /* a shorter sleep needs no notice */
+
+static void on_ifaces(void *arg);
 
 static struct driver_socket *socket_of(struct fl_peer *p, const struct addr *local)
 {
@@ -69,10 +72,23 @@ void driver_gathered(struct fl_peer *p)
 		peer_end_of_locals(p->core, usec_monotonic());
 }
 
+/* The clock of our timers stands still while the machine sleeps. Networks do not. */
+static void notice_wake(struct fl_peer *p)
+{
+	usec_t asleep = usec_asleep();
+
+	if (asleep < usec_add(p->asleep, WAKE_US))
+		return;
+	p->asleep = asleep;
+	on_ifaces(p);
+	peer_suspect(p->core, usec_monotonic());
+}
+
 static void on_timer(void *arg)
 {
 	struct fl_peer *p = arg;
 
+	notice_wake(p);
 	if (peer_timeout(p->core, loop_now(p->loop)) == 0)
 		driver_flush(p);
 }
@@ -279,6 +295,7 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 		return err;
 	p->loopback = config->loopback;
 	core.policy = p->rules.core;
+	p->asleep = usec_asleep();
 	loop_timer_init(p->loop, &p->timer, on_timer, p);
 	err = peer_create(&core, rng_system(), &p->core);
 	if (err < 0)

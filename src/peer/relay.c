@@ -520,9 +520,17 @@ void driver_relays_moved(struct fl_peer *p)
 	for (size_t i = 0; i < p->n_relays; i++) {
 		struct driver_relay *r = &p->relays[i];
 
-		if (r->client && r->url.transport == TURN_UDP &&
-		    turn_client_moved(r->client, usec_monotonic()) == 0)
+		r->not_before = 0;
+		r->fails = 0;
+		if (r->link && !relay_link_usable(r->link)) {
+			gathered(r);
+			keep_address(r);
+			end_link(r);
+			start(r);
+		} else if (r->client && r->url.transport == TURN_UDP &&
+			   turn_client_moved(r->client, usec_monotonic()) == 0) {
 			pump(r);
+		}
 	}
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/wire.h"
+#include "io/ifaces.h"
 #include "io/stream.h"
 #include "io/tunnel.h"
 #include "io/udp.h"
@@ -363,6 +364,13 @@ void relay_link_send(struct relay_link *l, struct span head, struct span data, s
 		if (!writer_failed(&w))
 			(void)udp_send(l->udp, &d);
 	}
+}
+
+bool relay_link_usable(const struct relay_link *l)
+{
+	struct addr local;
+
+	return !l->stream || !stream_local(l->stream, &local) || ifaces_has(&local);
 }
 
 void relay_link_flush(struct relay_link *l)

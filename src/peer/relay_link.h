@@ -37,6 +37,8 @@ int relay_link_create(struct loop *loop, const struct ice_url *url, const struct
 		      struct relay_link **out) FL_WARN_UNUSED;
 /* NULL is fine; allowed inside the handlers. */
 void relay_link_destroy(struct relay_link *l);
+/* False: it goes out from an address that this machine has no longer. */
+bool relay_link_usable(const struct relay_link *l);
 void relay_link_flush(struct relay_link *l); /* what waits for the end of the turn */
 /* After on_close(FL_EPROXY), until it is destroyed: what the proxy had against it. */
 const char *relay_link_error_text(const struct relay_link *l);

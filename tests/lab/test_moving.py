@@ -173,13 +173,27 @@ def punched_path_dies(lab):
     return result.take(flight, since)
 
 
-def new_address(lab):
+def new_address(site, host):
+    # the other order would take both away
+    site.hosts[host].batch(f"address del {site.addresses[host]}/24 dev eth0", f"address add 192.168.{host + 1}.77/24 dev eth0",
+                           f"route replace default via 192.168.{host + 1}.1")
+
+
+def one_moves(lab):
     site, result = lab.site("vlans"), Result()
     flight = Flight(True, site, 1, site, 0, 8_000_000)
     since = time.monotonic()
-    # the other order would take both away
-    site.hosts[1].batch(f"address del {site.addresses[1]}/24 dev eth0", "address add 192.168.2.77/24 dev eth0",
-                        "route replace default via 192.168.2.1")
+    new_address(site, 1)
+    return result.take(flight, since)
+
+
+def both_move(lab):
+    """So that neither knows where the other one is: only the hub, which both have to reach anew, can tell."""
+    site, result = lab.site("vlans"), Result()
+    flight = Flight(False, site, 1, site, 0, 8_000_000)
+    since = time.monotonic()
+    for host in (0, 1):
+        new_address(site, host)
     return result.take(flight, since)
 
 
@@ -243,7 +257,8 @@ CASES = {
     "UDP dies": path_dies(True, BETWEEN_UDP),
     "path dies late": path_dies_late,
     "punched path dies": punched_path_dies,
-    "new address": new_address,
+    "new address": one_moves,
+    "new addresses at both ends": both_move,
     "interface down and up": down_and_up,
     "no network for 10 s": no_network,
     "client is killed": client_is_killed,

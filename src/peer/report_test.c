@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -274,6 +275,64 @@ static void test_unknown_name(void **state)
 	assert_int_equal(found(true, name, 4000)->use, FL_USE_IGNORED);
 	assert_true(strstr(found(true, name, 4000)->why, "network") ||
 		    strstr(found(true, name, 4000)->why, "5353"));
+	assert_works(&t);
+	teardown(&t);
+}
+
+/* ---- names ---- */
+
+/* An answer on the loopback link, from the right port, that names an address elsewhere. */
+static bool answer_off_link(const char *host)
+{
+	static const uint8_t head[] = { 0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0 };
+	static const uint8_t record[] = { 5, 'l', 'o', 'c', 'a', 'l', 0,   0, 1,   0x80, 1,
+					  0, 0,	  0,   120, 0,	 4,   203, 0, 113, 7 };
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(5353) };
+	struct ip_mreqn link = { .imr_address.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+	uint8_t packet[128] = { 0 };
+	size_t label = strcspn(host, "."), len = sizeof(head);
+	bool sent;
+
+	assert_true(fd >= 0);
+	memcpy(packet, head, sizeof(head));
+	packet[len++] = (uint8_t)label;
+	memcpy(packet + len, host, label);
+	memcpy(packet + len + label, record, sizeof(record));
+	len += label + sizeof(record);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &link, sizeof(link));
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sent = bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
+	at.sin_addr.s_addr = htonl(0xe00000fb);
+	sent = sent && sendto(fd, packet, len, 0, (struct sockaddr *)&at, sizeof(at)) > 0;
+	close(fd);
+	return sent;
+}
+
+/* Somebody on our link says that a name is an address on another network: it is not believed. */
+static void test_name_off_link(void **state)
+{
+	static const char name[] = "5b3cf0c4-8b1f-4b5e-9a55-0f4f5f0d8d12.local";
+	usec_t until = usec_monotonic() + 2 * USEC_PER_SEC;
+	struct two t;
+	char line[128];
+
+	setup(&t, NULL, 0);
+	connect_both(&t);
+	snprintf(line, sizeof(line), "candidate:1 1 udp 1 %s 4001 typ host", name);
+	tell(&t, line);
+	if (!answer_off_link(name)) {
+		teardown(&t);
+		skip(); /* no multicast on the loopback interface */
+	}
+	do {
+		step(&t);
+		look(t.end[1].peer);
+	} while (!ignored("name-off-link") && usec_monotonic() < until);
+	assert_true(ignored("name-off-link") > 0);
+	assert_null(found(true, "203.0.113.7", 4001));
 	assert_works(&t);
 	teardown(&t);
 }
@@ -581,11 +640,11 @@ static void test_strange_private(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_session),	cmocka_unit_test(test_candidates_of_no_use),
-		cmocka_unit_test(test_loops),		cmocka_unit_test(test_unknown_name),
-		cmocka_unit_test(test_too_many),	cmocka_unit_test(test_forged_checks),
-		cmocka_unit_test(test_wrong_password),	cmocka_unit_test(test_servers),
-		cmocka_unit_test(test_strange_private),
+		cmocka_unit_test(test_good_session),  cmocka_unit_test(test_candidates_of_no_use),
+		cmocka_unit_test(test_loops),	      cmocka_unit_test(test_unknown_name),
+		cmocka_unit_test(test_name_off_link), cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_forged_checks), cmocka_unit_test(test_wrong_password),
+		cmocka_unit_test(test_servers),	      cmocka_unit_test(test_strange_private),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

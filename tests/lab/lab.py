@@ -253,6 +253,11 @@ class Site(Programs):
                            f"route add 2001:db8:{n:x}::/48 via 2001:db8:ffff:{n:x}::2")
         router.batch(f"address add 198.18.{n}.2/24 dev wan", f"address add 2001:db8:ffff:{n:x}::2/64 dev wan nodad",
                      f"route add default via 198.18.{n}.1", f"route add default via 2001:db8:ffff:{n:x}::1")
+        # what asks for these would be lost, too, and is only repeated after a second
+        here, there = router.mac("wan"), lab.internet.mac(f"site{n}")
+        for net, device, mac, end in ((lab.internet, f"site{n}", here, 2), (router, "wan", there, 1)):
+            net.batch(*(f"neighbour replace {address} lladdr {mac} dev {device} nud permanent"
+                        for address in (f"198.18.{n}.{end}", f"2001:db8:ffff:{n:x}::{end}")))
 
     def _carrier(self):
         """A second router in front: the home's line has an address of RFC 6598."""

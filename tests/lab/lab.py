@@ -440,7 +440,7 @@ class Lab(Services, nets.Lab):
         self.ends.callback(relay.kill)
         return relay
 
-    def start_proxy(self, site, *rules):
+    def start_proxy(self, site, *rules, **more):
         """squid on the site's router, for its hosts; it lets through to port 443 and nowhere else, as proxies do, and not
         what the rules (squid's) forbid. site.proxy is its URL then."""
         if missing(SQUID):
@@ -449,7 +449,7 @@ class Lab(Services, nets.Lab):
         with site.router:
             proxy = Squid(self.folder(), listen=inside, port=3128, name=inside,
                           rules=[f"dns_nameservers {DNS} {DNS_V6}", "acl https port 443", "http_access deny !https",
-                                 *rules])
+                                 *rules], **more)
         self.ends.callback(proxy.stop)
         site.proxy = proxy.url
         return proxy

@@ -8,11 +8,6 @@ static void put_list(const struct policy_list *l, const char **out)
 		out[i] = l->items[i];
 }
 
-static uint32_t smaller(uint32_t a, uint32_t b)
-{
-	return a == 0 ? b : b == 0 ? a : FL_MIN(a, b);
-}
-
 void policy_to_console(const struct policy *p, struct fl_route_policy *out,
 		       struct fl_peer_config *config)
 {
@@ -33,7 +28,7 @@ void policy_to_console(const struct policy *p, struct fl_route_policy *out,
 		.no_turn_wss = !p->turn[POLICY_WSS],
 		.dscp = p->dscp,
 		/* until the hub tells this session's share */
-		.max_kbit = smaller(p->device_kbit, p->site_kbit),
+		.max_kbit = policy_kbit(p),
 	};
 	config->policy = out;
 }

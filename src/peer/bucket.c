@@ -15,12 +15,11 @@ static int64_t burst(const struct bucket *b)
 static void refill(struct bucket *b, usec_t now)
 {
 	/* a long silence fills it, whatever the product would be */
-	const usec_t gone = FL_MIN(usec_sub(now, b->at), 3600 * USEC_PER_SEC);
+	const usec_t most = 3600 * USEC_PER_SEC, gone = FL_MIN(usec_sub(now, b->at), most);
 	const uint64_t bits = gone * b->kbit / USEC_PER_MSEC;
 
-	if (bits == 0)
-		return; /* the time is kept until it makes a bit */
-	b->at = now;
+	/* only the time of whole bits is used up */
+	b->at = gone == most ? now : b->at + bits * USEC_PER_MSEC / FL_MAX(b->kbit, 1u);
 	b->tokens = FL_MIN(b->tokens + (int64_t)bits, burst(b));
 	b->handed -= FL_MIN(b->handed, bits / HANDED_SHARE);
 }

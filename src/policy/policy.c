@@ -466,3 +466,10 @@ bool policy_relays(const struct policy *p)
 {
 	return p->methods[POLICY_RELAYED] && p->relay != POLICY_RELAY_FORBIDDEN;
 }
+
+uint32_t policy_kbit(const struct policy *p)
+{
+	if (p->device_kbit == 0 || p->site_kbit == 0)
+		return p->device_kbit + p->site_kbit;
+	return FL_MIN(p->device_kbit, p->site_kbit);
+}

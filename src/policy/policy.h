@@ -83,6 +83,9 @@ void policy_complete(struct policy *p);
 /* Of a complete policy: may its sessions go through a relay at all. */
 bool policy_relays(const struct policy *p);
 
+/* Of a complete policy: what a session may use while it is the only one; 0: no limit. */
+uint32_t policy_kbit(const struct policy *p);
+
 /* "10.0.0.0/8"; false when it is none. */
 bool policy_subnet(const char *text, struct addr *base, unsigned *bits);
 

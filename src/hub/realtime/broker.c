@@ -335,6 +335,7 @@ static bool begin(struct session *s, const char *fingerprint, json_t *args)
 
 	place_effective(s->device->place, &policy);
 	g.policy = policy_json(&policy);
+	s->limit = policy_kbit(&policy); /* where both ends begin */
 	grant = g.policy ? grant_sign(h->key, &g) : NULL;
 	json_decref(g.policy);
 	if (!grant)

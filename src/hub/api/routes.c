@@ -68,10 +68,15 @@ static int put_count(void *arg, const struct store_route_count *c)
 	return json_array_append_new(causes, cause_json(c)) < 0 ? -ENOMEM : 0;
 }
 
+struct ranked {
+	json_int_t sessions;
+	json_t *place; /* borrowed */
+};
+
 static int by_sessions(const void *a, const void *b)
 {
-	json_int_t x = json_integer_value(json_object_get(*(json_t *const *)a, "sessions"));
-	json_int_t y = json_integer_value(json_object_get(*(json_t *const *)b, "sessions"));
+	json_int_t x = ((const struct ranked *)a)->sessions;
+	json_int_t y = ((const struct ranked *)b)->sessions;
 
 	return (x < y) - (x > y);
 }
@@ -79,14 +84,17 @@ static int by_sessions(const void *a, const void *b)
 static json_t *sorted(const json_t *places)
 {
 	size_t n = json_array_size(places);
-	json_t **rows = calloc(n + 1, sizeof(*rows)), *out = rows ? json_array() : NULL;
+	struct ranked *rows = calloc(n + 1, sizeof(*rows));
+	json_t *out = rows ? json_array() : NULL;
 
-	for (size_t i = 0; rows && i < n; i++)
-		rows[i] = json_array_get(places, i);
+	for (size_t i = 0; rows && i < n; i++) {
+		rows[i].place = json_array_get(places, i);
+		rows[i].sessions = json_integer_value(json_object_get(rows[i].place, "sessions"));
+	}
 	if (rows)
-		qsort(rows, n, sizeof(json_t *), by_sessions);
+		qsort(rows, n, sizeof(*rows), by_sessions);
 	for (size_t i = 0; out && i < n; i++)
-		json_array_append(out, rows[i]);
+		json_array_append(out, rows[i].place);
 	free(rows);
 	return out;
 }

@@ -85,6 +85,14 @@ static const char *shown(char buf[TEXT_MAX], const json_t *object, const char *k
 	return text_printable(buf, TEXT_MAX, span_str(text ? text : ""));
 }
 
+/* This command is the console's end. */
+static const char *side_of(const json_t *remedy)
+{
+	const char *side = json_string_value(json_object_get(remedy, "side"));
+
+	return side && strcmp(side, "console") == 0 ? "in this network" : "in the device's network";
+}
+
 static void print_verdict(struct page *p, const json_t *verdict)
 {
 	char text[TEXT_MAX];
@@ -96,7 +104,7 @@ static void print_verdict(struct page *p, const json_t *verdict)
 	heading(p, "why", 1);
 	fprintf(p->to, "  %s\n", shown(text, verdict, "sentence"));
 	json_array_foreach(json_object_get(verdict, "remedy"), i, remedy)
-		fprintf(p->to, "  - %s\n", shown(text, remedy, "text"));
+		fprintf(p->to, "  - %s: %s\n", side_of(remedy), shown(text, remedy, "text"));
 }
 
 /* ---- tables ---- */

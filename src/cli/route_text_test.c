@@ -108,15 +108,16 @@ static void test_none(void **state)
 /* Colours only where they are asked for; the hub's text cannot steer the terminal. */
 static void test_verdict(void **state)
 {
-	json_t *verdict = json_pack("{s:s, s:[{s:s}]}", "sentence", "UDP is blocked\x1b[2J here.",
-				    "remedy", "text", "Allow UDP 3478.");
+	json_t *verdict = json_pack("{s:s, s:[{s:s, s:s}]}", "sentence",
+				    "UDP is blocked\x1b[2J here.", "remedy", "side", "device",
+				    "text", "Allow UDP 3478.");
 	char *text;
 
 	fill();
 	text = text_of(verdict, false);
 	assert_null(strchr(text, '\x1b'));
-	assert_non_null(
-		strstr(text, "\nwhy\n  UDP is blocked\\x1b[2J here.\n  - Allow UDP 3478.\n"));
+	assert_non_null(strstr(text, "\nwhy\n  UDP is blocked\\x1b[2J here.\n  - in the device's "
+				     "network: Allow UDP 3478.\n"));
 	free(text);
 	expect(verdict, true, "\x1b[1mrelayed\x1b[0m");
 	json_decref(verdict);

@@ -25,7 +25,7 @@
 #define OFFLINE_US (1 * USEC_PER_SEC)	    /* after the hub said that the device is not there */
 #define ENDED_US (300 * USEC_PER_MSEC)	    /* what the device sent last may still be on its way */
 #define UNKNOWN_MAX 2			    /* times that the hub does not know our session */
-#define SEARCH_REPORT_US (5 * USEC_PER_SEC) /* while no route is found */
+#define SEARCH_REPORT_US (3 * USEC_PER_SEC) /* while no route is found */
 #define GOODBYE_US (500 * USEC_PER_MSEC)
 #define ICE_SERVERS_MAX 16
 
@@ -263,6 +263,23 @@ static void on_lost(struct console_session *s)
 	loop_timer_after(&s->mend, RESTART_AFTER_US);
 }
 
+/* The hub's word on the reports of both ends, where it has come; else what this end saw. */
+static void fail_no_route(struct console_session *s)
+{
+	FL_AUTOFREE struct fl_route *route = console_session_report(s);
+	const char *sentence = json_string_value(json_object_get(s->verdict, "sentence"));
+	char why[800], policy[100], shown[600];
+
+	policy_limits(&s->policy, policy);
+	if (sentence)
+		snprintf(why, sizeof(why), "%s%s",
+			 text_printable(shown, sizeof(shown), span_str(sentence)), policy);
+	else
+		snprintf(why, sizeof(why), "%s%s",
+			 route ? route->reason : "No route to the device was found.", policy);
+	fail(s, why);
+}
+
 static void take_event(struct console_session *s, const struct fl_event *e)
 {
 	char why[400];
@@ -298,7 +315,10 @@ static void take_event(struct console_session *s, const struct fl_event *e)
 		}
 		s->closed = true;
 		snprintf(why, sizeof(why), "%s", e->text ? e->text : fl_error_text(e->err));
-		fail(s, why);
+		if (e->err == -EHOSTUNREACH && s->route == SESSION_AUTO)
+			fail_no_route(s);
+		else
+			fail(s, why);
 		return;
 	case FL_EVENT_NONE:
 	case FL_EVENT_VIDEO_READY:
@@ -525,9 +545,14 @@ static bool is_ours(struct console_session *s, json_t *args)
  * may be wrong: while there is a route the session goes on. */
 static void take_ended(struct console_session *s, const char *by)
 {
+	bool device = by && strcmp(by, "device") == 0;
+
 	if (!s->connected) {
-		fail_early(s);
-	} else if (by && strcmp(by, "device") == 0) {
+		if (device && s->answered && s->route == SESSION_AUTO)
+			fail_no_route(s);
+		else
+			fail_early(s);
+	} else if (device) {
 		s->gone = true;
 		loop_timer_stop(&s->mend);
 		loop_timer_after(&s->timer, ENDED_US);
@@ -599,16 +624,6 @@ static void on_retry(void *arg)
 
 	if (realtime_create(s->loop, &config, &realtime_handler, s, &s->rt) < 0)
 		fail(s, "Out of memory.");
-}
-
-static void fail_no_route(struct console_session *s)
-{
-	char why[300], policy[100];
-
-	policy_limits(&s->policy, policy);
-	snprintf(why, sizeof(why), "No route to the device was found.%s",
-		 *policy ? policy : " Is UDP blocked on one of the two sides?");
-	fail(s, why);
 }
 
 static void on_timer(void *arg)

@@ -14,7 +14,7 @@
 #define CONNECT_US (30 * USEC_PER_SEC)	    /* from the offer to DTLS done */
 #define LOST_US (60 * USEC_PER_SEC)	    /* without a route, before the session ends */
 #define REPORT_US (2 * USEC_PER_SEC)	    /* until the pairs that lost are known too */
-#define SEARCH_REPORT_US (5 * USEC_PER_SEC) /* while no route is found */
+#define SEARCH_REPORT_US (3 * USEC_PER_SEC) /* while no route is found */
 #define CHANNEL_QUEUE_MAX (4u << 20)	    /* bytes that a channel did not take yet */
 #define VIDEO_KBPS_MAX 8000
 #define ICE_SERVERS_MAX 16

@@ -444,8 +444,12 @@ static void bind_path(struct fl_peer *p)
 
 /* No allocation is asked for before it is needed; the other side is not told that these were all
  * our candidates, either. */
-static void hold(struct fl_peer *p)
+static void hold(struct driver_relay *r)
 {
+	struct fl_peer *p = r->peer;
+
+	driver_server_failed(r->server, FL_SERVER_UNUSED, 0,
+			     "the policy keeps it as the last resort");
 	p->n_gathering += !p->holds_end;
 	p->relays_held = p->holds_end = true;
 }
@@ -606,7 +610,7 @@ static void add(struct fl_peer *p, const struct ice_url *url, const struct fl_ic
 	if (peer_relay_open(p->core))
 		start(r);
 	else
-		hold(p);
+		hold(r);
 }
 
 /* Of use only where the transport is a stream, and the proxy knows the way. */

@@ -70,6 +70,19 @@ def test_kinds_of_routes_and_ways_to_the_relay(site):
     assert done.returncode == 255
 
 
+def test_last_resort(site):
+    """No relay is asked while something direct works; five seconds later, when nothing does."""
+    site.policy(relay="last-resort")
+    told = site.route()
+    assert told["method"] == "local"
+    for report in (told, wait_for(site.report)):
+        relays = [server for server in report["servers"] if server["url"].startswith("turn")]
+        assert len(relays) == 2 and all(server["state"] == "unused" for server in relays)
+    site.policy(relay="last-resort", methods=["relayed"])
+    told = site.route()
+    assert told["method"] == "relayed" and told["setup_ms"] > 4900
+
+
 def test_nothing_allowed_is_found(site):
     """Never slips to what is not allowed; the end names the policy."""
     site.policy(methods=["punched"], relay="forbidden")

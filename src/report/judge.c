@@ -10,7 +10,8 @@ static bool udp_heard(const struct route_seen *s)
 {
 	const struct seen_servers *udp = &s->servers[SEEN_BY_UDP];
 
-	if (udp->answered || udp->refused || s->mapping != SEEN_MAPPING_UNKNOWN)
+	/* without a translation nothing needs to have been heard to say so */
+	if (udp->answered || udp->refused || s->mapping >= SEEN_MAPPING_INDEPENDENT)
 		return true;
 	if (s->method == SEEN_RELAYED)
 		return s->transport == SEEN_UDP;
@@ -116,7 +117,7 @@ static void look_at_site(struct judge *j)
 
 static bool family_apart(const struct route_seen *a, const struct route_seen *b)
 {
-	if (!(a->v4 || a->v6) || !(b->v4 || b->v6))
+	if (a->hidden || b->hidden || !(a->v4 || a->v6) || !(b->v4 || b->v6))
 		return false;
 	return !(a->v4 && b->v4) && !(a->v6 && b->v6);
 }
@@ -144,6 +145,13 @@ static bool nats_suggest(const struct judge *j)
 	return false;
 }
 
+/* Both have public addresses that the other one never heard of. */
+static bool withheld(const struct route_seen *a, const struct route_seen *b)
+{
+	return a->reflexive[0] && b->reflexive[0] && a->n_remote && b->n_remote &&
+	       !a->reflexive[1] && !b->reflexive[1];
+}
+
 static enum obstacle obstacle_of(const struct judge *j)
 {
 	const bool *may = j->policy.methods;
@@ -161,6 +169,8 @@ static enum obstacle obstacle_of(const struct judge *j)
 		return OBSTACLE_FAMILY;
 	if (!may[POLICY_PUNCHED])
 		return OBSTACLE_NO_PUNCHING;
+	if (withheld(j->end[0], j->end[1]))
+		return OBSTACLE_WITHHELD;
 	if (nats_forbid(j) || nats_suggest(j))
 		return OBSTACLE_NAT;
 	if (!both)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define ENTRIES_MAX 128 /* of each list; what comes after is not looked at */
+#define REPORT_MAX 64	/* an end cuts its lists there (docs/protocol.md §1.1) */
 #define TEXT_MAX 512	/* longer ones are no addresses or URLs */
 
 static const char *const method_words[] = { "none", "local", "punched", "relayed", NULL };
@@ -171,28 +172,32 @@ static void take_server(struct route_seen *s, const json_t *server)
 
 /* ---- candidates ---- */
 
-static void take_local(struct route_seen *s, const json_t *c, bool *relayed)
+struct offered {
+	bool relayed, direct;
+};
+
+static void take_local(struct route_seen *s, const json_t *c, struct offered *offered)
 {
 	struct addr a;
 
 	if (is(c, "type", "relay")) {
-		*relayed = true;
+		offered->relayed = true;
 		return;
 	}
 	if (is(c, "use", "ignored") || is(c, "use", "gone"))
 		return;
+	offered->direct = true;
 	if (!text_of(c, "address")[0] || strstr(text_of(c, "address"), ".local")) {
-		/* a browser hides the address; that there is one it says all the same */
-		s->candidates = true;
+		s->hidden = true;
 		return;
 	}
 	if (!parse_usable(text_of(c, "address"), &a))
 		return;
 	if (is(c, "type", "srflx") && a.family == ADDR_V4)
 		(void)add_addr(s->mapped, &s->n_mapped, a);
+	s->reflexive[0] |= is(c, "type", "srflx");
 	if (is(c, "net", "virtual") || is(c, "net", "link-local"))
 		return;
-	s->candidates = true;
 	s->v4 |= a.family == ADDR_V4;
 	s->v6 |= a.family == ADDR_V6;
 	if (is(c, "type", "host") && private_v4(&a))
@@ -201,17 +206,21 @@ static void take_local(struct route_seen *s, const json_t *c, bool *relayed)
 
 static void take_candidates(struct route_seen *s, const json_t *list)
 {
-	bool relayed = false;
+	struct offered offered = { 0 };
 
 	for (size_t i = 0; i < entries(list); i++) {
 		const json_t *c = json_array_get(list, i);
 
-		if (is(c, "side", "remote"))
+		if (is(c, "side", "remote")) {
 			s->n_remote++;
-		else if (is(c, "side", "local"))
-			take_local(s, c, &relayed);
+			s->reflexive[1] |= is(c, "type", "srflx");
+		} else if (is(c, "side", "local")) {
+			take_local(s, c, &offered);
+		}
 	}
-	s->only_relay = relayed && !s->candidates;
+	s->only_relay = offered.relayed && !offered.direct;
+	/* cut, the other end's last: what is missing may have been there */
+	s->reflexive[1] |= json_array_size(list) >= REPORT_MAX;
 }
 
 /* ---- pairs ---- */
@@ -236,7 +245,7 @@ static void take_lan_pair(struct route_seen *s, const json_t *local, const json_
 	    !(is(remote, "type", "host") || is(remote, "type", "prflx")))
 		return;
 	/* with the list of candidates known, not between virtual networks */
-	if (s->candidates && s->n_hosts && !own_host(s, &a))
+	if (s->n_hosts && !own_host(s, &a))
 		return;
 	if (*answered)
 		return;

@@ -59,8 +59,10 @@ struct route_seen {
 	enum seen_mapping mapping;
 	enum seen_filtering filtering;
 
-	/* own addresses for direct routes: told at all, and of which family */
-	bool candidates, v4, v6, only_relay;
+	/* own addresses for direct routes: of which family; hidden: a browser does not say */
+	bool v4, v6, hidden;
+	bool only_relay;   /* it offered nothing else */
+	bool reflexive[2]; /* own, and the other end's, server-reflexive candidates */
 	struct addr mapped[SEEN_ADDRS_MAX]; /* IPv4 addresses that servers saw; no port */
 	unsigned n_mapped;
 	struct addr hosts[SEEN_ADDRS_MAX]; /* own private IPv4 addresses of real interfaces */

@@ -63,6 +63,7 @@ static void blame_obstacle(struct judge *j)
 		return;
 	case OBSTACLE_ONLY_RELAY:
 	case OBSTACLE_NO_PUNCHING:
+	case OBSTACLE_WITHHELD:
 		set(j, CAUSE_POLICY, SIDE_NONE);
 		return;
 	case OBSTACLE_CHOICE:

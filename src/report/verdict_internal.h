@@ -13,7 +13,8 @@ enum obstacle {
 	OBSTACLE_FILTERED,   /* UDP works at both ends, nothing passes between them */
 	OBSTACLE_ONLY_RELAY, /* the policy's word */
 	OBSTACLE_NO_PUNCHING,
-	OBSTACLE_CHOICE, /* an end offered nothing but its relay */
+	OBSTACLE_CHOICE,   /* an end offered nothing but its relay */
+	OBSTACLE_WITHHELD, /* the ends were not told each other's public addresses */
 	OBSTACLE_ISOLATED,
 	OBSTACLE_BLOCKED,
 	OBSTACLE_FAMILY,

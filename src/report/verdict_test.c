@@ -57,6 +57,8 @@ static json_t *json_of(const char *text)
 	"{'side':'" side "','type':'host','address':'" address                                     \
 	"','port':5000,'protocol':'udp','origin':'eth0','net':'physical','ms':1,'use':'tried',"    \
 	"'why':null}"
+#define SRFLX(side, address)                                                                       \
+	"{'side':'" side "','type':'srflx','address':'" address "','port':40000,'protocol':'udp'}"
 #define VIRTUAL(address)                                                                           \
 	"{'side':'local','type':'host','address':'" address                                        \
 	"','port':5000,'protocol':'udp','origin':'docker0','net':'virtual','ms':1,'use':'tried',"  \
@@ -322,6 +324,31 @@ static const struct row rows[] = {
 	  "UDP works in both networks. Allow UDP outbound to any address, with replies, in both "
 	  "networks and it can go straight.",
 	  ALL_FOR("console") ";" ALL_FOR("device") },
+	{ "a choice of the command",
+	  ROUTE("relayed", "udp", UDP_WORKS(AT_A),
+		HOST_A "," SRFLX("local", "198.51.100.4") "," HOST("remote", "192.168.7.5"), "",
+		"independent", "port"),
+	  ROUTE("relayed", "udp", UDP_WORKS(AT_B),
+		HOST_B "," SRFLX("local", "203.0.113.7") "," HOST("remote", "10.1.0.4"), "",
+		"independent", "port"),
+	  NULL, "relayed udp", "policy", "none",
+	  "Relayed over UDP because the two ends were not told each other's public addresses: a "
+	  "choice such as --route, or a policy.",
+	  "" },
+	{ "a browser that hides its addresses, without udp",
+	  ROUTE("relayed", "tcp", UDP_SILENT,
+		HOST("local",
+		     "") ",{'side':'local','type':'relay','address':'192.0.2.9','port':50001}",
+		"", "none", "unknown"),
+	  CONE_B("relayed"), NULL, "relayed tcp", "udp-blocked", "console", NULL,
+	  RELAY_FOR("console") ";" ALL_FOR("console") },
+	{ "a browser that hides its addresses may have ipv6",
+	  ROUTE("relayed", "udp", UDP_WORKS("'[2001:db8:1::5]:9'"), HOST("local", "2001:db8:1::5"),
+		"", "none", "unknown"),
+	  ROUTE("relayed", "udp", UDP_WORKS(AT_B),
+		HOST("local", "0b2e.local") "," SRFLX("local", "203.0.113.7"), "", "independent",
+		"unknown"),
+	  NULL, "relayed udp", "unknown", "both", NULL, NULL },
 	{ "browsers tell less", BROWSER("relayed", "tls"), BROWSER("relayed", "udp"), NULL,
 	  "relayed tls", "unknown", "none",
 	  "Relayed over TLS because no direct packet was answered, and the reports do not show "

@@ -269,6 +269,10 @@ static void say_obstacle(struct judge *j)
 		judge_say(j, "the %s offered no address but its relay's",
 			  end_names[j->end[0]->only_relay ? 0 : 1]);
 		break;
+	case OBSTACLE_WITHHELD:
+		judge_say(j, "the two ends were not told each other's public addresses: a choice "
+			     "such as --route, or a policy");
+		break;
 	case OBSTACLE_ISOLATED:
 		say_isolated(j);
 		break;
@@ -364,6 +368,7 @@ static void advise(struct judge *j)
 	case OBSTACLE_UNKNOWN:
 	case OBSTACLE_UNREPORTED:
 	case OBSTACLE_CHOICE:
+	case OBSTACLE_WITHHELD:
 		break;
 	case OBSTACLE_ONLY_RELAY:
 	case OBSTACLE_NO_PUNCHING:

@@ -54,6 +54,7 @@ USER, PASSWORD = "lab", "the password of the lab"
 #   hairpin: a host's public address works from inside, too
 #   v6: IPv6 and nothing else; dual: IPv6 as well; either with a stateful firewall
 #   delay_ms, loss_permille, late_permille: of the broadband line, each way; late: behind what was sent after it
+#   cable: the first three for each host's own line to the router
 #   seed: of loss and lateness
 DEFAULTS = {"nat": "cone", "lets_in": "port", "out": "all", "lans": 1, "hosts": 1, "routed": True, "isolated": False,
             "hairpin": False, "lan_udp": True}
@@ -289,7 +290,7 @@ class Site(Programs):
     def _host(self, lan):
         host, networks, k = self.lab.net(), self._networks(lan), len(self.hosts)
         port = f"port{k}"
-        self.lab.join(self.router, port, host, "eth0")
+        self.lab.join(self.router, port, host, "eth0", self.kind.get("cable"))
         self.router.batch(f"link set {port} master br{lan}")
         if self.kind["isolated"]:
             self.router.run("bridge", "link", "set", "dev", port, "isolated", "on")

@@ -5,10 +5,11 @@
  * In:  {"do":"new"} a fresh peer (the old one is destroyed); "loopback": use loopback addresses;
  *      "iceServers": [{"url","username","credential"}], "proxy": "http://host:port"
  *      {"do":"offer"} {"do":"answer","sdp"} {"do":"accept","sdp"} {"do":"candidate","candidate"}
- *      {"do":"restart"} {"do":"close"} {"do":"open","label"} {"do":"send","channel","text"}
+ *      {"do":"restart"} {"do":"close"} {"do":"open","label"[,"text"]}
+ * {"do":"send","channel","text"}
  *      {"do":"route"}
  * Out: {"event":"description"|"candidate"|"connected"|…} with what belongs to it, and
- *      "us", microseconds since "new".
+ *      "us", microseconds since "new", and "at", milliseconds since 1970.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -31,6 +32,7 @@ static usec_t began;
 static void say(json_t *o)
 {
 	json_object_set_new(o, "us", json_integer((json_int_t)(usec_monotonic() - began)));
+	json_object_set_new(o, "at", json_real((double)usec_realtime() / 1e3));
 	json_dumpf(o, stdout, JSON_COMPACT);
 	putchar('\n');
 	fflush(stdout);
@@ -124,6 +126,16 @@ static int fresh(json_t *o)
 	return fl_peer_create(&config, &peer);
 }
 
+/* A text goes out as soon as the library can send it. */
+static int open_channel(const char *label, const char *text)
+{
+	int channel = fl_channel_open(peer, label, NULL);
+
+	if (channel < 0 || !text)
+		return channel;
+	return fl_channel_send(peer, channel, text, strlen(text), true);
+}
+
 static int obey(json_t *o)
 {
 	const char *what = json_string_value(json_object_get(o, "do"));
@@ -134,8 +146,13 @@ static int obey(json_t *o)
 
 	if (!what)
 		return -EINVAL;
-	if (!strcmp(what, "new"))
-		return fresh(o);
+	if (!strcmp(what, "new")) {
+		int err = fresh(o);
+
+		if (err == 0)
+			say(json_pack("{s:s}", "event", "ready"));
+		return err;
+	}
 	if (!peer)
 		return -EINVAL;
 	if (!strcmp(what, "offer"))
@@ -149,7 +166,7 @@ static int obey(json_t *o)
 	if (!strcmp(what, "restart"))
 		return fl_peer_restart(peer);
 	if (!strcmp(what, "open") && label)
-		return fl_channel_open(peer, label, NULL);
+		return open_channel(label, text);
 	if (!strcmp(what, "send") && text)
 		return fl_channel_send(peer, (int)json_integer_value(json_object_get(o, "channel")),
 				       text, strlen(text), true);

@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE.parents[1] / "tests/lab"), str(HERE.parents[1] / "tests
 from lab import Lab  # noqa: E402
 
 ONE_WAY_MS = 25
-PATIENCE_S = 20
+PATIENCE_S = 10
 REST_S = 0.05  # between two connects: the last one's goodbyes
 SERVERS = ("udp", "tcp")  # what all of them can use, as far as they can
 
@@ -159,6 +159,9 @@ class Bench:
         net, servers = seat
         end = End(self.words[kind], net, servers, HERE)
         end.native = kind == "native"
+        if not end.native:  # a browser takes its time
+            wait = Connect([end], False)
+            wait.until(lambda: wait.ready, f"a start of {kind}")
         return end
 
     def row(self, name, seats, loss):
@@ -169,13 +172,13 @@ class Bench:
                 for side, kind in enumerate(PAIRS[pair]):
                     if (side, kind) not in ends:
                         ends[side, kind] = self.start(kind, seats[side])
-            for side_kind, end in ends.items():  # a browser takes its time
-                if not end.native:
-                    wait = Connect([end], False)
-                    wait.until(lambda w=wait: w.ready, f"a start of {side_kind[1]}")
             for turn in range(-1, self.args.rounds):  # the first one warms up
                 for pair in pairs:
-                    self.once(name, pair, loss, [ends[s, k] for s, k in enumerate(PAIRS[pair])], turn)
+                    if self.once(name, pair, loss, [ends[s, k] for s, k in enumerate(PAIRS[pair])], turn):
+                        continue
+                    for side, kind in enumerate(PAIRS[pair]):  # whatever state they are in
+                        ends[side, kind].end()
+                        ends[side, kind] = self.start(kind, seats[side])
         finally:
             for end in ends.values():
                 end.end()
@@ -186,11 +189,10 @@ class Bench:
         except Failed as failed:
             self.failures.append(f"{name}, {pair}, {loss} % loss: {failed}")
             print(f"  {self.failures[-1]}", file=sys.stderr, flush=True)
-            for end in ends:
-                end.do("close")
-            return
+            return False
         if turn >= 0:
             self.times.setdefault((loss, name, pair), []).append(took)
+        return True
 
     def run(self):
         for loss in self.args.loss:

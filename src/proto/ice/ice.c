@@ -150,7 +150,7 @@ void ice_restart(struct ice *ice, usec_t now)
 	ice->was_connected = keep != NULL;
 	ice->fail_at = USEC_NEVER;
 	ice->nominations = 0;
-	ice->renominate = false;
+	ice->renominate = ice->chooses = false;
 	ice->pace = 0;
 	ice->checks_paced = 0;
 	ice->stats.began_us = ice->stats.valid_us = ice->stats.selected_us = 0;

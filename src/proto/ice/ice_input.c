@@ -133,13 +133,6 @@ static int request_pair(struct ice *ice, const struct dgram *d, int local, uint3
 	return remote < 0 ? -1 : ice__pair_add(ice, local, remote, true);
 }
 
-/* It worked once and was not asked since: taken as it is, its consent would be over at once. */
-static bool stale(const struct ice *ice, usec_t now, int pair)
-{
-	return pair != ice->selected &&
-	       now >= usec_add(ice->pairs[pair].last_answer, CONSENT_MIN_US + CONSENT_SPREAD_US);
-}
-
 /* Before anything of this request is counted. */
 static enum ice_unasked unasked(const struct ice *ice, int pair)
 {
@@ -158,10 +151,29 @@ static enum ice_unasked unasked(const struct ice *ice, int pair)
 	return how;
 }
 
+/* Controlled: whether the controlling side wants this pair. */
+static void heard_wish(struct ice *ice, usec_t now, struct pair *p, const struct stun_msg *m)
+{
+	uint32_t nomination;
+	bool again = now < usec_add(p->asked_last, ASKED_US);
+
+	if (!stun_get_flag(m, STUN_USE_CANDIDATE)) {
+		if (p->asked && !again)
+			ice->chooses = true;
+		return;
+	}
+	p->wanted = true;
+	p->asked = p->asked && again ? p->asked : now;
+	p->asked_last = now;
+	/* a late copy of an earlier one takes nothing back */
+	if (stun_get_u32(m, STUN_NOMINATION, &nomination))
+		p->nomination = FL_MAX(nomination, p->nomination);
+}
+
 static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 			  const struct stun_msg *m, int local)
 {
-	uint32_t priority, nomination;
+	uint32_t priority;
 	int pair;
 
 	if (!stun_get_u32(m, STUN_PRIORITY, &priority))
@@ -172,22 +184,14 @@ static void heard_request(struct ice *ice, usec_t now, const struct dgram *d,
 	ice->pairs[pair].unasked = unasked(ice, pair);
 	ice->pairs[pair].received++;
 	ice->pairs[pair].heard = true;
-	ice->pairs[pair].last_heard = now;
 	ice__heard_elsewhere(ice, now, &ice->pairs[pair]);
-	if (!ice->controlling && stun_get_flag(m, STUN_USE_CANDIDATE)) {
-		ice->pairs[pair].wanted = true;
-		/* a late copy of an earlier one takes nothing back */
-		if (stun_get_u32(m, STUN_NOMINATION, &nomination))
-			ice->pairs[pair].nomination = FL_MAX(nomination,
-							     ice->pairs[pair].nomination);
-	}
-	if (ice->pairs[pair].valid && ice->pairs[pair].wanted && !stale(ice, now, pair)) {
+	if (!ice->controlling)
+		heard_wish(ice, now, &ice->pairs[pair], m);
+	if (ice->pairs[pair].valid && ice->pairs[pair].wanted && !ice__stale(ice, now, pair)) {
 		ice__nominated(ice, now, pair);
 		return;
 	}
-	if (ice->pairs[pair].wanted && ice->pairs[pair].state == ICE_PAIR_SUCCEEDED)
-		ice->pairs[pair].state = ICE_PAIR_WAITING;
-	ice__trigger(ice, now, &ice->pairs[pair]);
+	ice__want(ice, now, &ice->pairs[pair]);
 }
 
 static void input_request(struct ice *ice, usec_t now, const struct dgram *d,

@@ -72,9 +72,9 @@
 #define SEEK_BEST 4
 #define SEEK_TURNS 4
 
-/* A controlling peer that renominates without numbers: it has left the selected pair when that was
- * not checked for so long while another nominated one was. Longer than three consent checks. */
-#define LEFT_US (15000 * MSEC)
+/* Nominating checks that come closer together are one nomination; a check without one that comes so
+ * much later was sent later. Longer than RTO_MAX_US. */
+#define ASKED_US (2000 * MSEC)
 
 #define PRFLX_LOCALS_MAX 12
 #define PRFLX_REMOTES_KEPT 12 /* slots of remote candidates that only these get */
@@ -150,7 +150,8 @@ struct pair {
 	struct check checks[CHECKS_KEPT];
 	unsigned next_check;
 	unsigned tries; /* of the present series; due and rto belong to it */
-	usec_t due, rto, last_sent, last_answer, last_heard; /* heard: a check from there */
+	usec_t due, rto, last_sent, last_answer;
+	usec_t asked, asked_last; /* controlled: the last nomination's first and last check */
 	uint32_t sent, answered, received, rtt_us;
 	enum ice_unasked unasked;
 	enum ice_pair_error error;
@@ -209,6 +210,7 @@ struct ice {
 	usec_t doubt_at; /* when the first check went out that is still unanswered */
 	bool was_connected;
 	bool failed;
+	bool chooses;	      /* controlled: the peer nominates what it uses, not every pair */
 	uint32_t nominations; /* highest NOMINATION sent or taken */
 	bool renominate;  /* controlling: the other side may have taken a nomination that came to
 			     nothing here, so it is told again which pair is selected */
@@ -269,6 +271,8 @@ struct out *ice__output(struct ice *ice, const struct addr *local, const struct 
 void ice__valid(struct ice *ice, usec_t now, int pair);
 void ice__nominated(struct ice *ice, usec_t now, int pair);
 void ice__answered(struct ice *ice, usec_t now, int pair);
+bool ice__stale(const struct ice *ice, usec_t now, int pair);
+void ice__want(struct ice *ice, usec_t now, struct pair *p);
 void ice__set_role(struct ice *ice, bool controlling);
 void ice__revive(struct ice *ice, usec_t now);
 /* The selected pair is silent for longer than it should: the others are checked, too. */

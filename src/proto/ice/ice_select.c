@@ -63,6 +63,7 @@ void ice__set_role(struct ice *ice, bool controlling)
 	ice->event_role = true;
 	/* What was nominated in the other role binds nobody: the new controlling agent does it
 	 * anew, the new controlled one follows. */
+	ice->chooses = false;
 	if (!controlling)
 		ice->nominations = 0;
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
@@ -70,6 +71,7 @@ void ice__set_role(struct ice *ice, bool controlling)
 
 		p->nominating = p->wanted = p->nominated = false;
 		p->nomination = 0;
+		p->asked = p->asked_last = 0;
 	}
 }
 
@@ -146,10 +148,35 @@ static void select_pair(struct ice *ice, usec_t now, int pair)
 }
 
 /*
- * Controlled: whether a pair that the other side nominated replaces the selected one. With
- * NOMINATION values the latest counts. Without, a peer may nominate several at once (RFC 5245's
- * aggressive way), and both sides must take the one of highest priority.
+ * Controlled, without NOMINATION values: whether a is to be used rather than b, both nominated. A
+ * peer that checks a nominated pair without nominating it again chooses one pair after the other,
+ * and the latest counts. Any other may nominate several at once (RFC 5245's aggressive way): then
+ * it is the one of highest priority.
  */
+static bool asked_rather(const struct ice *ice, const struct pair *a, const struct pair *b)
+{
+	if (ice->chooses)
+		return a->asked > b->asked;
+	return a->nominated && ice__pair_priority(ice, a) > ice__pair_priority(ice, b);
+}
+
+/* It worked once and was not asked since: taken as it is, its consent would be over at once. */
+bool ice__stale(const struct ice *ice, usec_t now, int pair)
+{
+	return pair != ice->selected &&
+	       now >= usec_add(ice->pairs[pair].last_answer, CONSENT_MIN_US + CONSENT_SPREAD_US);
+}
+
+/* A check of p now; if it is wanted, also when it worked before. */
+void ice__want(struct ice *ice, usec_t now, struct pair *p)
+{
+	if (p->wanted && p->state == ICE_PAIR_SUCCEEDED)
+		p->state = ICE_PAIR_WAITING;
+	ice__trigger(ice, now, p);
+}
+
+/* Controlled: whether a pair that the other side nominated replaces the selected one. With
+ * NOMINATION values the latest counts. */
 static bool takes_over(struct ice *ice, const struct pair *p)
 {
 	const struct pair *s = selected_pair(ice);
@@ -161,7 +188,7 @@ static bool takes_over(struct ice *ice, const struct pair *p)
 		return true;
 	}
 	return !s || s->gen != ice->gen || !s->nominated || disconnected(ice) ||
-	       ice__pair_priority(ice, p) > ice__pair_priority(ice, s);
+	       asked_rather(ice, p, s);
 }
 
 void ice__nominated(struct ice *ice, usec_t now, int pair)
@@ -179,15 +206,9 @@ void ice__nominated(struct ice *ice, usec_t now, int pair)
 	}
 }
 
-/* The other side has not checked p for so long that it no longer uses it. */
-static bool left(const struct pair *p, usec_t now)
-{
-	return now >= usec_add(p->last_heard, LEFT_US);
-}
-
-/* Controlled, without NOMINATION values: a remote candidate's priority may change when it is
- * signalled after its first check, and the other side may have left for a lesser pair because the
- * selected one fell silent for it alone. So the choice among the nominated pairs is made anew. */
+/* A remote candidate's priority may change when it is signalled after its first check, and the
+ * other side may have left for a lesser pair because the selected one fell silent for it alone. So
+ * the choice is made anew. */
 static void reconsider(struct ice *ice, usec_t now)
 {
 	int best = ice->selected;
@@ -196,14 +217,18 @@ static void reconsider(struct ice *ice, usec_t now)
 	    ice->pairs[best].gen != ice->gen || !ice->pairs[best].nominated)
 		return;
 	for (int i = 0; i < ICE_PAIRS_MAX; i++) {
-		const struct pair *p = &ice->pairs[i], *b = &ice->pairs[best];
+		const struct pair *p = &ice->pairs[i];
 
-		if (!p->used || p->gen != ice->gen || !p->valid || !p->nominated || i == best)
-			continue;
-		if (left(p, now) != left(b, now)
-			    ? left(b, now)
-			    : ice__pair_priority(ice, p) > ice__pair_priority(ice, b))
+		if (p->used && p->gen == ice->gen && p->valid && p->asked &&
+		    asked_rather(ice, p, &ice->pairs[best]))
 			best = i;
+	}
+	if (best != ice->selected && ice__stale(ice, now, best)) {
+		if (!ice->pairs[best].wanted) {
+			ice->pairs[best].wanted = true;
+			ice__want(ice, now, &ice->pairs[best]);
+		}
+		return;
 	}
 	select_pair(ice, now, best);
 }

@@ -7,11 +7,12 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { launch, VIEW } from './browser.mjs';
 import { startRig } from './rig.mjs';
-import { openDevice } from './work.mjs';
+import { inTerminal, openDevice, prompted } from './work.mjs';
 
 const BROWSER = process.env.FAIRLEAD_BROWSER ?? 'chromium';
 const HOST = '11.77.0.1';
 const NARROW = { width: 700, height: 900 };
+const TALL = 2600; // the whole of a report at once
 const run = promisify(execFile);
 let rig, origin, web, page, device;
 
@@ -66,9 +67,11 @@ async function clean(name, ready) {
 /** A firewall that drops UDP, and TCP from one computer to the other; only what the relay's own addresses say to each other passes. */
 async function dropUdp() {
 	const file = `${rig.data}/filter`;
-	await writeFile(file, 'table inet site {\n chain out {\n type filter hook output priority 0;\n udp dport { 3478, 20000-29999 } drop\n tcp dport 20000-29999 tcp flags & (syn | ack) == syn drop\n }\n}\n');
+	await writeFile(file, 'table inet site {\n chain out {\n type filter hook output priority 0;\n udp dport { 3478, 20000-29999 } drop\n ip saddr 127.0.0.0/8 accept\n ip6 saddr ::1 accept\n tcp sport 20000-29999 tcp dport 20000-29999 drop\n }\n}\n');
 	await run('nft', ['-f', file]);
 }
+
+const routeIs = (method, ms) => page.until(`the ${method} route`, (wanted) => document.querySelector('[data-route]')?.dataset.route === wanted, method, ms);
 
 const openPopover = () => page.eval(() => document.querySelector('[data-route]').click());
 
@@ -86,7 +89,7 @@ const again = () => page.goto(`${origin}/devices/${device}`);
 test('the popover says which way, why, and what came of each method', async () => {
 	await openDevice(page);
 	device = decodeURIComponent(await page.eval(() => location.pathname.split('/')[2]));
-	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local');
+	await routeIs('local');
 	await openPopover();
 	await page.text(/Straight across one network\. You and the device are on the same network/);
 	await page.text(/in use/);
@@ -109,13 +112,15 @@ test('the full report shows both ends', async () => {
 	await clean('report', /Candidates/);
 	await page.eval(() => document.querySelector('input[value="device"]').click());
 	await page.until('the interface of the device', () => document.querySelector('table[aria-labelledby="candidates"]')?.innerText.includes('lan0'));
+	await page.size(NARROW.width, TALL);
 	await look('report-device');
+	await page.size(VIEW.width, VIEW.height);
 });
 
 test('the report of a past session is kept', async () => {
 	const [{ id }] = (await fetched('/api/sessions')).sessions;
 	await page.goto(`${origin}/devices/${device}`);
-	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local');
+	await routeIs('local');
 	await page.goto(`${origin}/devices/${device}/route?session=${id}`);
 	await page.text(/Straight across one network/);
 	const kept = (await fetched(`/api/sessions/${id}`)).session;
@@ -166,7 +171,7 @@ test('the device moves to the place, and the place’s policy is its', async () 
 		select.dispatchEvent(new Event('change', { bubbles: true }));
 	}, library.id);
 	await page.until('the device in its place', async ([id, place]) => (await (await fetch('/api/devices')).json()).devices.some((d) => d.id === id && d.place === place), [device, library.id]);
-	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local');
+	await routeIs('local');
 	await look('device-place');
 });
 
@@ -174,7 +179,7 @@ test('a policy that allows the relay only is kept to, and named as the cause', a
 	const library = (await fetched('/api/devices')).devices[0].place;
 	await policy(library, { methods: ['relayed'] });
 	await again();
-	await page.until('the relayed route', () => document.querySelector('[data-route]')?.dataset.route === 'relayed', null, 30_000);
+	await routeIs('relayed', 30_000);
 	await openPopover();
 	await page.text(/The policy of this device does not allow a better route/);
 	await page.text(/The policy of this device rules it out/);
@@ -186,7 +191,7 @@ test('where UDP is dropped the session is relayed over TCP, with the rule that h
 	// everything but what the relay's own addresses say to each other
 	await dropUdp();
 	await again();
-	await page.until('the relayed route', () => document.querySelector('[data-route]')?.dataset.route === 'relayed', null, 40_000);
+	await routeIs('relayed', 40_000);
 	await openPopover();
 	await page.text(/UDP/);
 	await page.text(/What to change/);
@@ -194,6 +199,15 @@ test('where UDP is dropped the session is relayed over TCP, with the rule that h
 	console.log(`the rule: ${rule}`);
 	assert.match(rule, /→ .+ udp .+, keep state$/);
 	await clean('relayed');
+	await page.language('ar-XB');
+	await routeIs('relayed', 40_000);
+	await openPopover();
+	await page.text(/What to change/);
+	await look('relayed-rtl');
+	await page.language(null);
+	await routeIs('relayed', 40_000);
+	await openPopover();
+	await page.text(/What to change/);
 	await page.click('link', 'Full report');
 	await page.text(/Servers asked/);
 	await clean('report-relayed', /Servers asked/);
@@ -201,13 +215,28 @@ test('where UDP is dropped the session is relayed over TCP, with the rule that h
 	await page.text(/What to change|keep state/);
 	await clean('network-relayed', /keep state/);
 	await page.goto(`${origin}/devices/${device}`);
-	await page.until('the relayed route', () => document.querySelector('[data-route]')?.dataset.route === 'relayed', null, 40_000);
+	await routeIs('relayed', 40_000);
 	await run('nft', ['delete', 'table', 'inet', 'site']);
 	const since = Date.now();
-	await page.until('the local route', () => document.querySelector('[data-route]')?.dataset.route === 'local', null, 60_000);
+	await routeIs('local', 60_000);
 	console.log(`local again ${Date.now() - since} ms after the filter was gone`);
 	await page.text(/Route is local now/);
 	assert.deepEqual(await page.violations(), []);
+});
+
+test('the path dies in mid-session: the same session goes on through the relay', async () => {
+	const [{ id }] = (await fetched('/api/sessions')).sessions;
+	await prompted(page);
+	await inTerminal(page, 'kept=$((1000+234))', 'kept');
+	await dropUdp();
+	const since = Date.now();
+	await routeIs('relayed', 40_000);
+	console.log(`relayed ${Date.now() - since} ms after the path died`);
+	await inTerminal(page, 'echo still-$kept', 'still-1234', 30_000);
+	const [now] = (await fetched('/api/sessions')).sessions;
+	assert.deepEqual([now.id, now.ended], [id, null]);
+	await page.text(/Route is relayed now/);
+	await run('nft', ['delete', 'table', 'inet', 'site']);
 });
 
 test('local only refuses where nothing is local, instead of slipping to the relay', async () => {

@@ -161,7 +161,8 @@ function Head({ place }: { place: Place }) {
 			<h2>
 				<PlaceName place={place} />
 				<small>
-					{place.parent !== null && t.places.kinds[place.kind]} {t.places.devices(place.devicesBelow)}
+					{place.parent !== null && `${t.places.kinds[place.kind]} · `}
+					{t.places.devices(place.devicesBelow)}
 				</small>
 			</h2>
 			{place.parent !== null && (

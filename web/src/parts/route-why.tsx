@@ -83,7 +83,7 @@ function detailOf(attempt: Attempt, route: Route): React.ReactNode {
 function resultOf({ outcome, pair }: Attempt, route: Route): string {
 	const rtt = outcome === 'used' ? route.rtt_ms : (pair?.rtt_ms ?? null);
 	const word = {
-		used: t.route.inUse, spare: t.route.spare, failed: t.route.failed, trying: t.route.trying, waiting: t.route.waiting,
+		used: t.route.inUse, spare: t.route.spare, failed: t.route.failed, trying: t.route.trying, waiting: t.route.waiting, untried: t.route.untried,
 		impossible: t.route.impossible, forbidden: t.route.forbidden, held: t.route.waiting,
 	}[outcome];
 	return outcome === 'used' || outcome === 'spare' ? [rttText(rtt), word].filter(Boolean).join(', ') : word;

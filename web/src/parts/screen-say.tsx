@@ -30,7 +30,7 @@ export function Say({ session, device, picture }: { session: PeerSession; device
 	else if (phase === 'failed')
 		body = (
 			<>
-				{failure && <Why failure={failure} said={verdict?.method === 'none' ? verdictText(verdict) : null} />}
+				{failure && <Why failure={failure} said={failure.code === 'no-route' && verdict?.method === 'none' ? verdictText(verdict) : null} />}
 				{failure?.code !== 'forgotten' && (
 					<span className={u.row}>
 						{again}

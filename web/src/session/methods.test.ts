@@ -32,6 +32,11 @@ describe('what came of each method', () => {
 		const got = of({ ...relayed, method: 'local', pair: { local: c('host', '10.20.4.9'), remote: PEER }, tried: [way(c('host', '10.20.4.9'), PEER, { state: 'succeeded' }), relayed.tried[0]!] });
 		expect([got.local!.outcome, got.punched!.outcome, got.relayed!.outcome]).toEqual(['used', 'impossible', 'spare']);
 	});
+	it('one that was not begun is not needed only when a shorter one is in use', () => {
+		const idle = [way(c('srflx', '198.51.100.4'), c('srflx', '203.0.113.77'), { state: 'waiting', sent: 0 })];
+		expect(of({ ...relayed, tried: [relayed.tried[0]!, ...idle] }).punched!.outcome).toBe('untried');
+		expect(of({ ...relayed, method: 'local', tried: idle }).punched!.outcome).toBe('waiting');
+	});
 	it('one that the policy rules out is not allowed, and the last resort is held back', () => {
 		const local: Route = { ...relayed, method: 'local', pair: null, tried: [] };
 		expect(of(local, { methods: ['local'] }).relayed!.outcome).toBe('forbidden');

@@ -3,7 +3,7 @@ import type { Candidate, Method, Policy, Route, Tried } from '../lib/api';
 import { methodsOf } from './policy';
 import { methodOf } from './route';
 
-export type Outcome = 'used' | 'spare' | 'failed' | 'trying' | 'waiting' | 'impossible' | 'forbidden' | 'held';
+export type Outcome = 'used' | 'spare' | 'failed' | 'trying' | 'waiting' | 'untried' | 'impossible' | 'forbidden' | 'held';
 export interface Attempt {
 	method: Method;
 	outcome: Outcome;
@@ -16,6 +16,9 @@ export interface Attempt {
 	/** relays were named at all */
 	servers: boolean;
 }
+
+/** Shortest first. */
+const ORDER: readonly Method[] = ['local', 'punched', 'relayed'];
 
 export const sameEnd = (a: Candidate, b: Candidate): boolean =>
 	a.address === b.address && a.port === b.port && a.type === b.type && a.protocol === b.protocol;
@@ -39,8 +42,9 @@ export function attempts(route: Route, policy: Policy): Attempt[] {
 	const [own, other] = [hosts('local'), hosts('remote').map((c) => c.address).filter((address) => address !== '')];
 	const kinds = new Map(route.tried.map((way) => [way, way === chosen ? route.method : methodOf(way.local, way.remote, own, other)]));
 	const allowed = methodsOf(policy);
+	const rank = ORDER.indexOf(route.method as Method);
 	const relays = (route.servers ?? []).filter((server) => /^turns?:/i.test(server.url));
-	return (['local', 'punched', 'relayed'] as const).map((method) => {
+	return ORDER.map((method, at) => {
 		const ways = route.tried.filter((way) => kinds.get(way) === method);
 		const used = route.method === method;
 		const held = method === 'relayed' && policy.relay === 'last-resort' && ways.length === 0;
@@ -48,7 +52,8 @@ export function attempts(route: Route, policy: Policy): Attempt[] {
 		const trouble = method === 'relayed' ? relays.find((server) => server.error || server.state === 'silent') : undefined;
 		return {
 			method,
-			outcome: outcome === 'impossible' && held ? 'held' : outcome,
+			// what would be better than the route in use is not idle because nobody needs it
+			outcome: outcome === 'impossible' && held ? 'held' : outcome === 'waiting' && (rank < 0 || at < rank) ? 'untried' : outcome,
 			pair: (used ? chosen : ways.find((way) => way.state === 'succeeded')) ?? null,
 			sent: ways.reduce((sum, way) => sum + way.sent, 0),
 			said: trouble ? { error: trouble.error, code: trouble.code, state: trouble.state } : null,

@@ -91,10 +91,10 @@ describe('servers', () => {
 			{ url: 'turn:other.example:3478', transport: 'udp', via: 'direct', state: 'answered', ms: 23.1, mapped: null, code: null, error: null },
 		]);
 	});
-	it('that brought nothing new have answered, in a browser that tells errors', () => {
-		const { made } = log([STUN]);
+	it('of which nothing can be said are not claimed to have answered, or to be silent', () => {
+		const { made } = log([STUN, TURN]);
 		made.local(null);
-		expect(states(made)).toEqual(['answered']);
+		expect(states(made)).toEqual(['unused', 'unused']);
 	});
 	it('of which nothing was heard are silent in a browser that tells none', () => {
 		const { made } = log([STUN, TURN], false);
@@ -123,6 +123,7 @@ describe('the NAT before this end', () => {
 		made.local({ candidate: srflx('198.51.100.4', 40000), url: STUN });
 		expect(made.nat().mapping).toBe('unknown');
 		made.local(null);
+		expect(made.servers()[1]).toMatchObject({ state: 'answered', mapped: '198.51.100.4:40000' });
 		expect(made.nat().mapping).toBe('independent');
 	});
 	it('is none when the address that is seen is our own', () => {

@@ -158,10 +158,10 @@ export class RouteLog {
 			};
 		}
 		if (!this.complete) return { ...base, state: 'asking' };
-		// a browser that tells errors had none: the answer only brought nothing new, as without any NAT
-		if (this.tellsErrors) return { ...base, state: turnTransport(url) ? 'unused' : 'answered' };
-		const others = this.noted.some((one) => one.side === 'local' && !one.gone && one.type === 'srflx');
-		return { ...base, state: others || this.open() ? 'unused' : 'silent' };
+		const other = this.own().find((one) => one.type === 'srflx');
+		// UDP works, this browser tells errors, and had none here: the answer was the same as that of another server
+		if (this.tellsErrors && other && turnTransport(url) === null) return { ...base, state: 'answered', mapped: withPort(other.address, other.port) };
+		return { ...base, state: this.tellsErrors || other || this.open() ? 'unused' : 'silent' };
 	}
 
 	private own(): Noted[] {

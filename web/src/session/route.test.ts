@@ -31,6 +31,9 @@ describe('route rule', () => {
 		expect(rule(c('host', '2001:db8::1'), c('host', '2001:db8::2'))).toBe('local');
 		expect(rule(c('prflx', '10.0.0.4'), c('host', '10.0.0.5'), [''])).toBe('local');
 		expect(rule(c('prflx', '::1'), c('prflx', '::1'))).toBe('local');
+		const tcp = (type: Candidate['type'], address: string, port: number): Candidate => ({ type, address, port, protocol: 'tcp' });
+		expect(methodOf(tcp('prflx', '10.0.0.4', 40123), tcp('host', '10.0.0.5', 7), [tcp('host', '', 9)], [])).toBe('local');
+		expect(methodOf(tcp('prflx', '10.9.9.4', 40123), tcp('host', '10.0.0.5', 7), [tcp('host', '', 9)], [])).toBe('punched');
 		expect(rule(c('host', '81.2.69.1'), c('host', '81.2.69.7'))).toBe('local');
 	});
 	it('punched', () => {

@@ -337,6 +337,7 @@ export const en = {
 		failed: 'no answer',
 		trying: 'being tried',
 		waiting: 'not needed',
+		untried: 'not tried yet',
 		impossible: 'not possible',
 		forbidden: 'not allowed',
 		unanswered: (count: number) => `${n(count)} ${plural(count, { one: 'check', other: 'checks' })} sent, none answered`,

@@ -8,6 +8,8 @@ import { until } from './rig.mjs';
 const require = createRequire(import.meta.url);
 const OUTPUT = process.env.FAIRLEAD_TEST_OUTPUT ?? join(import.meta.dirname, '..', 'output');
 export const VIEW = { width: 1440, height: 900 };
+/** a known one, so that tests that filter traffic can leave it alone; each runs in a network namespace of its own */
+const DEBUG_PORT = 31_999;
 const CHROMIUM_FLAGS = [
 	'--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
 	'--disable-component-update', '--disable-sync',
@@ -165,7 +167,7 @@ async function firefox({ resolved }) {
 	const puppeteer = (await import('puppeteer-core')).default;
 	const browser = await puppeteer.launch({
 		browser: 'firefox', protocol: 'webDriverBiDi', executablePath: '/usr/bin/firefox-esr', headless: true,
-		acceptInsecureCerts: true, defaultViewport: VIEW, extraPrefsFirefox,
+		acceptInsecureCerts: true, defaultViewport: VIEW, extraPrefsFirefox, debuggingPort: DEBUG_PORT,
 	});
 	const page = await browser.newPage();
 	await page.evaluateOnNewDocument(watchPolicy);

@@ -67,7 +67,7 @@ async function clean(name, ready) {
 /** A firewall that drops UDP, and TCP from one computer to the other; only what the relay's own addresses say to each other passes. */
 async function dropUdp() {
 	const file = `${rig.data}/filter`;
-	await writeFile(file, 'table inet site {\n chain out {\n type filter hook output priority 0;\n udp dport { 3478, 20000-29999 } drop\n ip saddr 127.0.0.0/8 accept\n ip6 saddr ::1 accept\n tcp sport 20000-29999 tcp dport 20000-29999 drop\n }\n}\n');
+	await writeFile(file, 'table inet site {\n chain out {\n type filter hook output priority 0;\n udp dport { 3478, 20000-29999 } drop\n tcp sport 20000-29999 tcp dport 20000-29999 drop\n }\n}\n');
 	await run('nft', ['-f', file]);
 }
 

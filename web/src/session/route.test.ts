@@ -33,6 +33,8 @@ describe('route rule', () => {
 		expect(rule(c('prflx', '::1'), c('prflx', '::1'))).toBe('local');
 		const tcp = (type: Candidate['type'], address: string, port: number): Candidate => ({ type, address, port, protocol: 'tcp' });
 		expect(methodOf(tcp('prflx', '10.0.0.4', 40123), tcp('host', '10.0.0.5', 7), [tcp('host', '', 9)], [])).toBe('local');
+		expect(methodOf(tcp('prflx', '', 40123), tcp('host', '10.0.0.5', 7), [tcp('host', '', 9)], [])).toBe('local');
+		expect(methodOf(tcp('prflx', '', 40123), tcp('host', '198.51.100.7', 7), [tcp('host', '', 9)], [])).toBe('punched');
 		expect(methodOf(tcp('prflx', '10.9.9.4', 40123), tcp('host', '10.0.0.5', 7), [tcp('host', '', 9)], [])).toBe('punched');
 		expect(rule(c('host', '81.2.69.1'), c('host', '81.2.69.7'))).toBe('local');
 	});

@@ -78,11 +78,11 @@ type Host = Pick<Candidate, 'address' | 'port' | 'protocol'>;
  */
 export function methodOf(local: Candidate, remote: Candidate, ownHosts: readonly Host[], deviceHosts: readonly string[]): Method {
 	if (local.type === 'relay' || remote.type === 'relay') return 'relayed';
-	if (isLoopback(local.address) && isLoopback(remote.address)) return 'local';
+	if (isLoopback(local.address) || isLoopback(remote.address)) return 'local';
 	// a connection that we open has a port of its own, whatever the candidate says (RFC 6544, section 4.5)
 	const ours = (host: Host) =>
 		host.address === ''
-			? host.protocol === local.protocol && (host.port === local.port || local.protocol === 'tcp') && sameNetwork(local.address, remote.address)
+			? host.protocol === local.protocol && (host.port === local.port || local.protocol === 'tcp') && (local.address === '' || sameNetwork(local.address, remote.address))
 			: same(host.address, local.address);
 	const untranslated = (c: Candidate, known: () => boolean) => c.type === 'host' || (c.type === 'prflx' && known());
 	if (!untranslated(local, () => ownHosts.some(ours)) || !untranslated(remote, () => deviceHosts.some((host) => same(host, remote.address))))

@@ -137,11 +137,13 @@ static void test_grant(void **state)
 {
 	struct hubkey *k = rfc_key();
 	json_t *modules = json_pack("[s]", "terminal"), *claims;
+	json_t *policy = json_pack("{s:i}", "dscp", 34);
 	const struct grant g = { .session = "s1",
 				 .user = "u1",
 				 .name = "Nora \"N\" Ö",
 				 .device = "d1",
 				 .modules = modules,
+				 .policy = policy,
 				 .issued = 1000,
 				 .fingerprint = "sha-256 " FP };
 	char *text = grant_sign(k, &g), *dot = strrchr(text, '.'), *middle = strchr(text, '.') + 1;
@@ -161,7 +163,9 @@ static void test_grant(void **state)
 	assert_string_equal(json_string_value(json_object_get(claims, "iss")), hubkey_id(k));
 	assert_string_equal(json_string_value(json_object_get(claims, "name")), "Nora \"N\" Ö");
 	assert_int_equal(json_integer_value(json_object_get(claims, "exp")), 1060);
+	assert_true(json_equal(json_object_get(claims, "pol"), policy));
 	json_decref(claims);
+	json_decref(policy);
 	json_decref(modules);
 	free(text);
 	hubkey_destroy(k);

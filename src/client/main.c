@@ -263,7 +263,7 @@ int main(int argc, char **argv)
 {
 	struct options o = { 0 };
 	struct opt_error error = { "out of memory." };
-	int first, status;
+	int first = argc, status;
 
 	if (read_options(&o, argc, argv, &first, &error) < 0)
 		status = usage_error(error.text);

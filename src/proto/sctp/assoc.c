@@ -108,8 +108,8 @@ static void initialize(void)
 	usrsctp_sysctl_set_sctp_pr_enable(1);
 	usrsctp_sysctl_set_sctp_reconfig_enable(1);
 	usrsctp_sysctl_set_sctp_max_chunks_on_queue(16384);
-	/* not in RFC 9260: 30 losses of one chunk end everything. Where a full queue drops and round
-	 * trips are short, fast retransmission needs a tenth of a second for that. */
+	/* not in RFC 9260: 30 losses of one chunk end everything. Where a full queue drops and
+	 * round trips are short, fast retransmission needs a tenth of a second for that. */
 	usrsctp_sysctl_set_sctp_max_retran_chunk(0);
 	usrsctp_sysctl_set_sctp_initial_cwnd(10);
 	usrsctp_sysctl_set_sctp_max_burst_default(0);

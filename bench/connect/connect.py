@@ -1,6 +1,7 @@
 """From the offer to the first message of a data channel at the other end, over the networks of tests/lab.
 
-connect.py --build DIR --node NODE [--rounds N] [--loss PERCENT …] [--row NAME …] [--pair NAME …], inside tests/support/netns
+connect.py --build DIR --node NODE [--rounds N] [--loss PERCENT …] [--row NAME …] [--pair NAME …] [--slow MS], inside
+tests/support/netns; --slow: tells what both ends said when, for connects that took longer
 
 50 ms round trip between the two ends, 25 ms from each to the relay and the STUN server, which is ours for all of them;
 signalling takes 25 ms one way, through this process. The loss is that of a whole way, in each direction. In each round
@@ -90,6 +91,7 @@ class Connect:
         self.mail, self.count = [], 0
         self.begun = self.arrived = None
         self.ready = set()  # sides
+        self.story = []  # (milliseconds since 1970, side, event)
 
     def post(self, side, what, **more):
         self.count += 1
@@ -101,6 +103,7 @@ class Connect:
             self.ready.add(side)
         elif side not in self.ready:
             return  # of the connect before
+        self.story.append((event.get("at", time.time() * 1000), side, kind, event.get("text") or ""))
         if kind == "begin":
             self.begun = event["at"]
         elif kind == "description":
@@ -184,12 +187,17 @@ class Bench:
                 end.end()
 
     def once(self, name, pair, loss, ends, turn):
+        connect = Connect(ends, ends[0].native)
         try:
-            took = Connect(ends, ends[0].native).run()
+            took = connect.run()
         except Failed as failed:
             self.failures.append(f"{name}, {pair}, {loss} % loss: {failed}")
             print(f"  {self.failures[-1]}", file=sys.stderr, flush=True)
             return False
+        if took > self.args.slow:
+            print(f"  {name}, {pair}, {loss:g} % loss: {took:.0f} ms", *(
+                f"    {at - connect.begun:6.0f} {'AB'[side]} {kind} {text.strip()[:110] if kind == 'candidate' else ''}"
+                for at, side, kind, text in connect.story), sep="\n", file=sys.stderr, flush=True)
         if turn >= 0:
             self.times.setdefault((loss, name, pair), []).append(took)
         return True
@@ -250,6 +258,7 @@ def main():
     words.add_argument("--node", default="node")
     words.add_argument("--rounds", type=int, default=20)
     words.add_argument("--loss", type=float, nargs="*", default=[0, 1, 5], metavar="PERCENT")
+    words.add_argument("--slow", type=float, default=float("inf"), metavar="MS")
     words.add_argument("--row", nargs="*", choices=ROWS, default=list(ROWS))
     words.add_argument("--pair", nargs="*", choices=PAIRS, default=list(PAIRS))
     bench = Bench(words.parse_args())

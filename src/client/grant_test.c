@@ -91,6 +91,61 @@ static void test_good(void **state)
 	assert_int_equal(verify(make(HEADER, claims()), NOW - 60, &g), 0);
 }
 
+static void test_policy(void **state)
+{
+	struct grant g;
+
+	/* of a hub that knows no policies */
+	assert_int_equal(verify(make(HEADER, claims()), NOW, &g), 0);
+	assert_true(policy_relays(&g.policy));
+	assert_int_equal(
+		verify(make(HEADER,
+			    claims_with("pol", json_pack("{s:s, s:i, s:s}", "relay", "forbidden",
+							 "dscp", 34, "later", "key"))),
+		       NOW, &g),
+		0);
+	assert_false(policy_relays(&g.policy));
+	assert_int_equal(g.policy.dscp, 34);
+	/* what cannot be kept to is not passed over */
+	assert_int_equal(
+		verify(make(HEADER, claims_with("pol", json_pack("{s:s}", "relay", "x"))), NOW, &g),
+		FL_EUNAUTHENTICATED);
+	assert_int_equal(verify(make(HEADER, claims_with("pol", json_string("none"))), NOW, &g),
+			 FL_EUNAUTHENTICATED);
+}
+
+/* The longest policy there can be, and the longest of the rest: the grant fits. */
+static void test_longest_policy(void **state)
+{
+	struct policy p = { 0 };
+	struct policy_list *lists[] = { &p.prefer_interfaces, &p.exclude_interfaces,
+					&p.prefer_subnets, &p.exclude_subnets };
+	json_t *modules = json_array(), *c;
+	char long_name[256];
+	struct grant g;
+
+	policy_complete(&p);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		for (; lists[i]->n < POLICY_LIST_MAX; lists[i]->n++) {
+			char *item = lists[i]->items[lists[i]->n];
+
+			if (i >= 2)
+				snprintf(item, POLICY_TEXT_CAP,
+					 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
+			else
+				memset(item, 'x', POLICY_TEXT_CAP - 1);
+		}
+	memset(long_name, 'n', sizeof(long_name) - 1);
+	long_name[255] = 0;
+	for (int i = 0; i < GRANT_MODULES_MAX; i++)
+		json_array_append_new(modules, json_string("thirty-one-characters-long-name"));
+	c = claims_with("pol", policy_json(&p));
+	json_object_set_new(c, "mod", modules);
+	json_object_set_new(c, "name", json_string(long_name));
+	assert_int_equal(verify(make(HEADER, c), NOW, &g), 0);
+	assert_int_equal(g.policy.exclude_subnets.n, POLICY_LIST_MAX);
+}
+
 static void test_refused(void **state)
 {
 	struct grant g;
@@ -148,7 +203,8 @@ static void test_replay(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_refused),
+	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_policy),
+					    TEST(test_longest_policy), TEST(test_refused),
 					    TEST(test_replay) };
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -70,10 +70,11 @@ static int take_set(const char *key, const json_t *value, const char *const *wor
 	return 0;
 }
 
+/* Nothing that JSON would write longer: the longest policy has to fit into a grant. */
 static bool pattern_ok(const char *text)
 {
 	for (const char *c = text; *c; c++)
-		if (*c <= ' ' || *c >= 0x7f || *c == '/' || *c == '[' || *c == '\\')
+		if (*c <= ' ' || *c >= 0x7f || *c == '/' || *c == '[' || *c == '\\' || *c == '"')
 			return false;
 	return text[0] != 0;
 }

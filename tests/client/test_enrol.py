@@ -162,7 +162,7 @@ def test_second_client_on_the_same_folder(hub, client, start_client):
     (["--no-such-option"], "no-such-option"),
     (["--hub", "http://x", "--enrol", "y"], "https://"),
     (["--hub", "https://localhost", "--enrol", "x", "--enrol-file", "y"], "use one"),
-    (["--proxy", "http://proxy:3128"], "connects directly"),
+    (["--hub", "https://localhost", "--enrol", "x", "--proxy", "proxy"], "port has to be named"),
     (["--proxy", "auto"], "not enrolled yet"),
     (["--proxy", "none"], "not enrolled yet"),
 ])

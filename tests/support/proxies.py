@@ -124,7 +124,11 @@ class Squid(Program):
         with open(self.folder / "said", "wb") as said:
             self.process = subprocess.Popen([*nobody(), SQUID, "-N", "-n", self.name, "-f", self.folder / "squid.conf"],
                                             stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=env)
-        wait_for_port(self.process, listen, self.port, self._log)
+        try:
+            wait_for_port(self.process, listen, self.port, self._log)
+        except RuntimeError:
+            self.stop()
+            raise
 
     def _scheme(self, scheme):
         if scheme == "basic":

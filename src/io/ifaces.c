@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/text.h"
 
 #define SETTLE_US (100 * USEC_PER_MSEC)
 #define INET6_FILE_MAX (256 * 1024)
@@ -73,31 +74,38 @@ static bool is_virtual(const char *name)
 	return false;
 }
 
+/* A line of /proc/net/if_inet6: address, index, prefix, scope and flags in hex, then the name. */
+static bool inet6_line(char *line, uint8_t ip[16], unsigned long *flags, const char **dev)
+{
+	char *save, *field = strtok_r(line, " \n", &save);
+	bool good = field && text_hex_decode(span_str(field), ip, 16) == 16;
+
+	for (int i = 0; i < 4 && good; i++) {
+		field = strtok_r(NULL, " \n", &save);
+		good = field != NULL;
+		if (good)
+			*flags = strtoul(field, NULL, 16);
+	}
+	*dev = good ? strtok_r(NULL, " \n", &save) : NULL;
+	return *dev != NULL;
+}
+
 /* /proc/net/if_inet6 has the flags that getifaddrs() leaves out. */
 static unsigned inet6_flags(const struct addr *want, const char *name)
 {
-	unsigned index, prefix, scope, flags;
-	char hex[33], dev[17];
-	struct addr a;
 	FILE *f = fopen("/proc/net/if_inet6", "re");
+	unsigned long flags = 0;
 	unsigned found = 0;
+	const char *dev;
+	uint8_t ip[16];
+	char line[128];
 
-	if (!f)
-		return 0;
-	while (!found &&
-	       fscanf(f, "%32s %x %x %x %x %16s", hex, &index, &prefix, &scope, &flags, dev) == 6) {
-		memset(&a, 0, sizeof(a));
-		for (size_t i = 0; i < 16; i++) {
-			unsigned byte;
-
-			if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
-				break;
-			a.ip[i] = (uint8_t)byte;
-		}
-		if (memcmp(a.ip, want->ip, 16) == 0 && strcmp(dev, name) == 0)
-			found = flags;
-	}
-	fclose(f);
+	while (f && !found && fgets(line, sizeof(line), f))
+		if (inet6_line(line, ip, &flags, &dev) && memcmp(ip, want->ip, 16) == 0 &&
+		    strcmp(dev, name) == 0)
+			found = (unsigned)flags;
+	if (f)
+		fclose(f);
 	return found;
 }
 

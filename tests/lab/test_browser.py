@@ -117,6 +117,9 @@ def run(lab, hub, name):
         browser.do("data")
         browser.read()
         return seen | {"crossed": device.wan_bytes() - before, "log": client.log}
+    except Failed as failed:
+        sessions = hub.staff("GET", f"/api/sessions?device={client.id}").json["sessions"]
+        raise Failed(f"{name}: {failed}\n{client.log}\n{json.dumps(sessions, indent=1)}") from failed
     finally:
         browser.close()
         client.stop()
@@ -130,7 +133,8 @@ def runs(lab, hub, request):
             pytest.skip(f"{program} is missing")
     if not NODE.exists() or not CONSOLE.parents[1].joinpath("e2e/node_modules/playwright-core").exists():
         pytest.skip("Node.js or the browser tests' packages are missing; make test fetches them")
-    wanted = [item.callspec.params["name"] for item in request.session.items if "runs" in item.fixturenames]
+    wanted = [item.callspec.params["name"] for item in request.session.items
+              if item.module is request.module and "runs" in item.fixturenames]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield {name: pool.submit(run, lab, hub, name) for name in wanted}
 

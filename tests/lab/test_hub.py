@@ -102,7 +102,8 @@ def inside(lab, name):
 @pytest.fixture(scope="module")
 def runs(lab, hub, request):
     """All rows that are wanted, some at a time."""
-    wanted = [item.callspec.params["name"] for item in request.session.items if "runs" in item.fixturenames]
+    wanted = [item.callspec.params["name"] for item in request.session.items
+              if item.module is request.module and "runs" in item.fixturenames]
     with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
         yield {name: pool.submit(outside if name in OUTSIDE else inside, lab, name) for name in wanted}
 

@@ -44,7 +44,8 @@ def runs(lab, request):
     """All sessions of all rows, some at a time."""
     if not lab.delay:
         pytest.skip("FAIRLEAD_DELAY does not name the forwarder")
-    wanted = [item.callspec.params["name"] for item in request.session.items if "runs" in item.fixturenames]
+    wanted = [item.callspec.params["name"] for item in request.session.items
+              if item.module is request.module and "runs" in item.fixturenames]
     with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
         found = {}
         for name in wanted:

@@ -130,14 +130,14 @@ static int change_in(struct exchange *x, struct store *s, const struct places *t
 	do
 		id_make(rng_system(), 9, id, sizeof(id));
 	while (id[0] == '-');
-	row = (struct store_place){ .id = is_new ? id : x->id,
-				    .kind = is_new ? c.kind : place_kind_name(before->kind),
-				    .name = c.name ? c.name : before->name,
+	row = (struct store_place){ .id = before ? x->id : id,
+				    .kind = before ? place_kind_name(before->kind) : c.kind,
+				    .name = c.name || !before ? c.name : before->name,
 				    .policy = text };
-	row.parent = c.parent			? c.parent
-		     : is_new			? STORE_ROOT
-		     : before && before->parent ? before->parent->id
-						: NULL;
+	row.parent = c.parent	      ? c.parent
+		     : !before	      ? STORE_ROOT
+		     : before->parent ? before->parent->id
+				      : NULL;
 	return store_place(x, s, before, &row, &policy);
 }
 

@@ -1,6 +1,7 @@
 #include "hub/realtime/places.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -220,7 +220,7 @@ void driver_names_start(struct fl_peer *p); /* look-ups the core has asked for s
 
 /* A socket with a port of the range that the configuration of the peer allows. */
 int driver_udp_open(struct fl_peer *p, struct udp_config config,
-		    void (*on_batch)(void *arg, const struct dgram *dgrams, size_t n), void *arg,
+		    void (*fn)(void *arg, const struct dgram *dgrams, size_t n), void *arg,
 		    struct udp **out) FL_WARN_UNUSED;
 /* Sends what the core has to say, starts look-ups, sets the timer. */
 void driver_flush(struct fl_peer *p);

@@ -28,6 +28,7 @@ struct hub_tls {
 	bool local; /* made by us */
 	char cert[PATH_MAX], key[PATH_MAX];
 	struct stamp seen; /* of what was last tried */
+	uint8_t spki[32];  /* of the certificate in use */
 	struct loop_timer look;
 	usec_t ensured;
 };
@@ -108,7 +109,15 @@ static int load(struct hub_tls *t, struct tls_context **out, char why[256])
 		log_warn("certificate", "%s", why); /* still better than no hub at all */
 	else if (err < 0)
 		return err;
-	return tls_server_create(t->cert, t->key, alpn, out, why);
+	err = tls_server_create(t->cert, t->key, alpn, out, why);
+	if (err == 0 && !tls_context_key(*out, t->spki))
+		memset(t->spki, 0, sizeof(t->spki));
+	return err;
+}
+
+void hub_tls_key(const struct hub_tls *t, uint8_t spki[32])
+{
+	memcpy(spki, t->spki, sizeof(t->spki));
 }
 
 void hub_tls_reload(struct hub_tls *t)

@@ -17,4 +17,6 @@ void hub_tls_destroy(struct hub_tls *t);
 
 /* Begins to watch, once hub.server is there. */
 int hub_tls_watch(struct hub_tls *t) FL_WARN_UNUSED;
+/* SHA-256 of the SubjectPublicKeyInfo of the certificate that new connections get. */
+void hub_tls_key(const struct hub_tls *t, uint8_t spki[32]);
 void hub_tls_reload(struct hub_tls *t); /* now, changed or not */

@@ -390,17 +390,28 @@ const char *tls_session_error(const struct tls_session *s)
 	return s->error[0] ? s->error : NULL;
 }
 
+static bool key_digest(X509 *x, uint8_t spki[32])
+{
+	FL_AUTOFREE uint8_t *der = NULL;
+	unsigned n = 32;
+	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
+
+	return len > 0 && EVP_Digest(der, (size_t)len, spki, &n, EVP_sha256(), NULL) == 1;
+}
+
+bool tls_context_key(const struct tls_context *c, uint8_t spki[32])
+{
+	X509 *x = SSL_CTX_get0_certificate(c->ctx);
+
+	return x && key_digest(x, spki);
+}
+
 bool tls_session_peer_fingerprint(const struct tls_session *s, uint8_t cert[32], uint8_t spki[32])
 {
 	X509 *x = SSL_get0_peer_certificate(s->ssl);
-	FL_AUTOFREE uint8_t *der = NULL;
 	unsigned n = 32;
-	int len;
 
-	if (!x || !X509_digest(x, EVP_sha256(), cert, &n))
-		return false;
-	len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
-	return len > 0 && EVP_Digest(der, (size_t)len, spki, &n, EVP_sha256(), NULL) == 1;
+	return x && X509_digest(x, EVP_sha256(), cert, &n) && key_digest(x, spki);
 }
 
 void tls_session_issuer(const struct tls_session *s, char *dst, size_t cap)

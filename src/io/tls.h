@@ -31,6 +31,9 @@ int tls_client_create(const char *ca_file, enum tls_verify verify, const char *c
 /* Unix time at which the first certificate of a PEM file ends. 0 or FL_ETLS. */
 int tls_certificate_until(const char *cert_file, int64_t *unix_s) FL_WARN_UNUSED;
 
+/* SHA-256 of the SubjectPublicKeyInfo of a server's own certificate; false when there is none. */
+bool tls_context_key(const struct tls_context *c, uint8_t spki[32]);
+
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context *c); /* NULL is fine */
 

@@ -1,13 +1,18 @@
 """What the hub says it needs (GET /network.json), and the command that makes lists of it."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import os
+import ssl
 import subprocess
+import time
 
+import ed25519
 import pytest
-from hub import BUILD, Hub
+from hub import BUILD, Hub, lines, unb64
 
 STORES = ["log-captures", "log-rulesets", "modules", "portal-modules", "notifications", "service-desk"]
 
@@ -44,6 +49,22 @@ def test_anybody_may_ask(hub):
     assert (wss["host"], wss["ports"], wss["methods"]) == ("relay.example", "443", [3])
     [stun] = [need for need in needs if need["kind"] == "stun"]
     assert stun["host"] == hub_need["host"]  # a STUN server without a name is the hub's own
+
+
+def test_it_is_this_hub_that_answers(hub):
+    told = hub.ask("GET", "/health?echo=a-fresh_TEXT1").json
+    key = unb64(told["hubKey"])
+    assert told["ok"] and told["echo"] == "a-fresh_TEXT1" and abs(told["time"] / 1000 - time.time()) < 60
+    said = lines("fairlead-health-v1", told["echo"], str(told["time"]), told["certificate"])
+    assert ed25519.verify(key, said, unb64(told["signature"]))
+    assert key == hub.enrol().hub_key
+    pem = ssl.get_server_certificate(("127.0.0.1", hub.port))
+    spki = subprocess.run(["openssl", "x509", "-pubkey", "-noout"], input=pem, capture_output=True, text=True,
+                          check=True).stdout
+    der = base64.b64decode("".join(spki.splitlines()[1:-1]))
+    assert unb64(told["certificate"]) == hashlib.sha256(der).digest()
+    for echo in ("", "a" * 65, "a%0Ab", "a%20b", "a+b"):
+        assert hub.ask("GET", f"/health?echo={echo}").json == {"ok": True, "version": told["version"]}
 
 
 def test_stores_by_region(hub):

@@ -10,9 +10,14 @@
 #include "hub/json/messages.h"
 #include "hub/realtime/console.h"
 #include "hub/realtime/endpoint.h"
+#include "hub/tls.h"
 
+#define ECHO_MAX 64
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
+
+static const char echo_alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static int64_t query_number(const struct exchange *x, const char *name, int64_t otherwise,
 			    int64_t max)
@@ -26,9 +31,38 @@ static int64_t query_number(const struct exchange *x, const char *name, int64_t 
 	return *end || v < 1 || v > max ? otherwise : v;
 }
 
+/*
+ * Proof that it is this hub that answers, now: the asker's own text comes back, signed, with the
+ * certificate that the hub shows. Who sees another certificate knows that somebody stands between.
+ */
+static json_t *echoed(const struct hub *h, const char *echo)
+{
+	char time[24], key[HUBKEY_TEXT_CAP], signature[SIGNATURE_TEXT_CAP];
+	const char *lines[] = { "fairlead-health-v1", echo, time, key };
+	int64_t now = hub_now_ms();
+	uint8_t spki[32];
+
+	hub_tls_key(h->tls, spki);
+	text_b64url_encode(span_of(spki, sizeof(spki)), key, sizeof(key));
+	snprintf(time, sizeof(time), "%lld", (long long)now);
+	if (hubkey_sign_lines(h->key, lines, ARRAY_LEN(lines), signature) < 0)
+		return NULL;
+	return json_pack("{s:b, s:s, s:s, s:I, s:s, s:s, s:s}", "ok", 1, "version",
+			 FAIRLEAD_VERSION, "echo", echo, "time", (json_int_t)now, "certificate",
+			 key, "hubKey", hubkey_public(h->key), "signature", signature);
+}
+
 static void begin_health(struct exchange *x)
 {
-	x->result = json_pack("{s:b, s:s}", "ok", 1, "version", FAIRLEAD_VERSION);
+	char echo[ECHO_MAX + 1];
+
+	if (http_query_get(span_str(x->query), "echo", echo, sizeof(echo)) > 0 &&
+	    strspn(echo, echo_alphabet) == strlen(echo))
+		x->result = echoed(x->hub, echo);
+	else
+		x->result = json_pack("{s:b, s:s}", "ok", 1, "version", FAIRLEAD_VERSION);
+	if (!x->result)
+		exchange_refuse(x, 503, "busy", "The hub is out of memory; try again later.");
 	exchange_answer(x);
 }
 

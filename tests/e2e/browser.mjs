@@ -9,7 +9,7 @@ const require = createRequire(import.meta.url);
 const OUTPUT = process.env.FAIRLEAD_TEST_OUTPUT ?? join(import.meta.dirname, '..', 'output');
 export const VIEW = { width: 1440, height: 900 };
 /** a known one, so that tests that filter traffic can leave it alone; each runs in a network namespace of its own */
-const DEBUG_PORT = 31_999;
+export const DEBUG_PORT = 31_999;
 const CHROMIUM_FLAGS = [
 	'--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
 	'--disable-component-update', '--disable-sync',

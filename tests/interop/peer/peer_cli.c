@@ -82,13 +82,17 @@ static void take_events(void)
 static void say_route(void)
 {
 	static struct fl_route r;
+	int asking = 0;
 
 	fl_peer_route(peer, &r);
-	say(json_pack("{s:s,s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:i}", "event", "route-report", "relay",
-		      r.relay_transport, "proxy", (int)r.relay_proxy, "tcp", (int)r.pair.tcp,
-		      "method", fl_route_method_name(r.method), "reason", r.reason, "local",
-		      r.pair.local.address, "remote", r.pair.remote.address, "remoteType",
-		      fl_candidate_type_name(r.pair.remote.type), "tried", (int)r.n_tried));
+	for (size_t i = 0; i < r.n_servers; i++)
+		asking += r.servers[i].state == FL_SERVER_ASKING;
+	say(json_pack("{s:s,s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:s,s:i,s:i}", "event", "route-report",
+		      "relay", r.relay_transport, "proxy", (int)r.relay_proxy, "tcp",
+		      (int)r.pair.tcp, "method", fl_route_method_name(r.method), "reason", r.reason,
+		      "local", r.pair.local.address, "remote", r.pair.remote.address, "remoteType",
+		      fl_candidate_type_name(r.pair.remote.type), "tried", (int)r.n_tried, "asking",
+		      asking));
 }
 
 static size_t take_servers(json_t *list, struct fl_ice_server servers[SERVERS_MAX])

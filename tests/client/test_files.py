@@ -1,36 +1,18 @@
-"""fairlead put and get against the real hub, client and files module: everything that can be cut is cut."""
+"""fairlead put and get against the real hub, client and files module: what arrives, and what is refused. Transfers that are
+cut are in test_cuts.py."""
 
-import hashlib
 import json
 import os
-import pathlib
 import resource
 import signal
 import subprocess
-import time
 
 import pytest
 
-from programs import PATIENCE, cli, cli_env, cli_words, wait_for
-from test_survive import children
+from contents import digest, write
+from programs import PATIENCE, cli, cli_env, cli_words
 
-SILENCE = 18  # seconds; longer than it takes to notice, and to give the session up
 SIZES = [0, 1, 65535, 65536, 65537, 50_000_000]
-
-
-def write(path, size, seed=1):
-    """Contents that compress and repeat badly, quickly made."""
-    block = hashlib.shake_256(str(seed).encode()).digest(1 << 20)
-    with open(path, "wb") as f:
-        for i in range(0, size, len(block)):
-            f.write((i.to_bytes(8, "big") + block)[:min(len(block), size - i)])
-    return path
-
-
-def digest(path):
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").digest() if hasattr(hashlib, "file_digest") else \
-            hashlib.sha256(f.read()).digest()
 
 
 @pytest.fixture(name="folders")
@@ -107,137 +89,6 @@ def test_several_and_home(hub, client, folders, tmp_path):
     done = cli(hub, "get", f"{client.id}:one", f"{client.id}:two", here / "some")
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(here / "some")) == ["one", "two"]
-
-
-# ---- cuts ----
-
-
-def part_of(folder):
-    parts = [p for p in pathlib.Path(folder).iterdir() if p.name.endswith(".part")]
-    return parts[0] if parts and parts[0].stat().st_size else None
-
-
-class Flight:
-    """A transfer that stands still in the middle."""
-
-    def __init__(self, hub, words, target, source, *more):
-        self.put, self.source, self.target = words[0] == "put", source, target
-        self.process = subprocess.Popen(cli_words(hub, *words, "--json", *more), stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=cli_env(hub))
-        until = time.monotonic() + PATIENCE
-        while not part_of(target.parent):
-            assert time.monotonic() < until and self.process.poll() is None, self.process.stderr.read()
-        self.process.send_signal(signal.SIGSTOP)
-        assert not target.exists()
-
-    def go_on(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def lands(self, attempts=2):
-        out, err = self.process.communicate(timeout=120)
-        assert self.process.returncode == 0, err
-        told = json.loads(out)
-        assert told["complete"] and told["attempts"] >= attempts
-        assert digest(self.target) == digest(self.source)
-        assert not part_of(self.target.parent)
-        return told
-
-
-@pytest.fixture(name="flight", params=["put", "get"])
-def fixture_flight(request, hub, client, folders):
-    here, there = folders
-    if request.param == "put":
-        source, target = write(here / "a", 200_000_000), there / "a"
-        words = ["put", source, f"{client.id}:{target}"]
-    else:
-        source, target = write(there / "a", 200_000_000), here / "a"
-        words = ["get", f"{client.id}:{source}", target]
-    one = Flight(hub, words, target, source)
-    yield one
-    if one.process.poll() is None:
-        one.process.kill()
-    one.process.wait()
-
-
-def test_module_is_killed(client, flight):
-    os.kill(children(client.process.pid, "files")[0], signal.SIGKILL)
-    flight.go_on()
-    assert flight.lands()["bytes"] < 250_000_000
-
-
-def test_client_is_killed(client, flight):
-    client.stop(signal.SIGKILL)
-    client.start()
-    client.said("hub-connected")
-    flight.go_on()
-    flight.lands()
-
-
-def test_device_is_silent_for_a_moment(client, flight):
-    """Long enough that the route is given up; whichever way it comes back, nothing is missing."""
-    client.process.send_signal(signal.SIGSTOP)
-    flight.go_on()
-    time.sleep(5)
-    client.process.send_signal(signal.SIGCONT)
-    flight.lands(1)
-
-
-def test_device_is_silent_for_a_while(client, flight):
-    """As when its network is out: the command makes a new session, while the old module still has the file."""
-    client.process.send_signal(signal.SIGSTOP)
-    flight.go_on()
-    time.sleep(SILENCE)
-    client.process.send_signal(signal.SIGCONT)
-    flight.lands(2 if flight.put else 1)  # who only hears notices it later
-
-
-def test_hub_is_killed(hub, client, flight):
-    hub.kill()
-    flight.go_on()
-    wait_for(lambda: "hub-away" in client.log)
-    hub.start()
-    # the session needs no hub to go on
-    assert flight.lands(1)["attempts"] == 1
-
-
-def test_command_is_killed_and_run_again(hub, client, folders):
-    here, there = folders
-    source, target = write(here / "a", 200_000_000), there / "a"
-    one = Flight(hub, ["put", source, f"{client.id}:{target}"], target, source)
-    one.go_on()
-    one.process.send_signal(signal.SIGTERM)
-    _, err = one.process.communicate(timeout=PATIENCE)
-    assert one.process.returncode == 128 + signal.SIGTERM and b"run the same command again" in err
-    there_already = part_of(there).stat().st_size
-    done = cli(hub, "put", source, f"{client.id}:{target}", "--json", timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["bytes"] == 200_000_000 - there_already
-    assert digest(target) == digest(source)
-
-
-def test_source_that_changed_starts_anew(hub, client, folders):
-    here, there = folders
-    source, target = write(here / "a", 200_000_000), there / "a"
-    one = Flight(hub, ["put", source, f"{client.id}:{target}"], target, source)
-    one.go_on()
-    one.process.terminate()
-    one.process.wait(PATIENCE)
-    write(source, 3_000_000, seed=2)
-    done = cli(hub, "put", source, f"{client.id}:{target}", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["bytes"] == 3_000_000
-    assert digest(target) == digest(source)
-
-
-def test_gives_up_after_the_named_time(hub, client, folders):
-    here, there = folders
-    source, target = write(here / "a", 200_000_000), there / "a"
-    one = Flight(hub, ["put", source, f"{client.id}:{target}"], target, source, "--retry", "1")
-    client.stop(signal.SIGKILL)
-    one.go_on()
-    out, err = one.process.communicate(timeout=120)
-    assert one.process.returncode == 1 and not json.loads(out)["complete"]
-    assert b"run the same command again" in err and not target.exists() and part_of(there)
 
 
 # ---- what is refused ----

@@ -85,7 +85,9 @@ class Flight:
 
     def mark(self):
         """The change comes now; what was lost before it does not count."""
-        self.before = self.before or self.sessions
+        if not self.before:
+            self.before = self.sessions
+            assert self.before == 1, f"a session was lost before anything had changed:\n{self.client.log}"
         return time.monotonic()
 
     def _watch(self):

@@ -26,6 +26,7 @@ struct hub {
 	struct password_pool *passwords;
 	struct limit by_account, by_address; /* sign-in attempts */
 	struct server *server;		     /* http/server.h */
+	struct links *links;		     /* realtime/link.h */
 	struct files *files;		     /* http/files.h */
 	struct hub_tls *tls;		     /* tls.h */
 	struct places *places;		     /* realtime/places.h */

@@ -15,6 +15,7 @@
 #include "hub/metrics.h"
 #include "hub/realtime/broker.h"
 #include "hub/realtime/budget.h"
+#include "hub/realtime/link.h"
 #include "hub/realtime/registry.h"
 #include "hub/start.h"
 #include "hub/tls.h"
@@ -210,6 +211,8 @@ static int set_up(struct program *p, char why[256])
 	/* ports first: they decide the name of links, and cost nothing when the rest fails */
 	err = server_create(h, &h->server);
 	if (err == 0)
+		err = links_create(h, &h->links);
+	if (err == 0)
 		err = listen_all(p, &port, why);
 	if (err < 0)
 		return err;
@@ -236,6 +239,8 @@ static void tear_down(struct program *p)
 		loop_signal_stop(&p->signals);
 	loop_timer_stop(&p->down_timer);
 	server_destroy(h->server);
+	links_destroy(h->links);
+	h->links = NULL;
 	if (h->registry && h->store)
 		registry_save(h->registry);
 	password_pool_destroy(h->passwords);

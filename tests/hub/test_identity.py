@@ -144,7 +144,8 @@ def test_key_in_the_query_of_a_websocket(hub):
 def test_negotiate(hub):
     answer = hub.staff("POST", "/realtime/negotiate?negotiateVersion=1").json
     assert answer["negotiateVersion"] == 1 and answer["connectionToken"] != answer["connectionId"]
-    assert answer["availableTransports"] == [{"transport": "WebSockets", "transferFormats": ["Text"]}]
+    assert [(one["transport"], one["transferFormats"]) for one in answer["availableTransports"]] == [
+        ("WebSockets", ["Text"]), ("ServerSentEvents", ["Text"]), ("LongPolling", ["Text"])]
     assert hub.ask("POST", "/endpoint/negotiate?negotiateVersion=1").status == 200
 
 

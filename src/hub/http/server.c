@@ -1,4 +1,4 @@
-#include "hub/http/server.h"
+#include "hub/http/conn.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -13,9 +13,9 @@
 #include "base/text.h"
 #include "hub/api/api.h"
 #include "hub/http/files.h"
+#include "hub/realtime/link.h"
 #include "hub/realtime/rt.h"
 
-#define LISTENERS_MAX (2 * CONFIG_LISTEN_MAX)
 #define STREAM_READ_MAX (64 * 1024)
 #define STREAM_WRITE_MAX (128 * 1024)
 #define HTTP_QUEUE_MAX (64 * 1024)
@@ -23,36 +23,6 @@
 #define LINGER_US USEC_PER_SEC
 #define CLOSE_US (2 * USEC_PER_SEC)
 #define SPARE_DESCRIPTORS 64 /* kept for files, the store and the loop */
-
-struct server {
-	struct hub *hub;
-	struct tls_context *tls;
-	struct listener *listeners[LISTENERS_MAX];
-	size_t n_listeners;
-	struct list conns;
-	size_t n_conns, conns_max;
-	struct log_limit limit;
-	bool down;
-};
-
-struct conn {
-	struct server *server;
-	struct list node;
-	struct stream *stream;
-	struct http_server *http; /* until the upgrade */
-	struct rt *rt;		  /* after it */
-	struct exchange *exchange;
-	struct addr from;
-	struct loop_timer timer;
-	struct loop_deferred end;
-	/* what is left of the present answer's body, and who keeps it */
-	struct span body;
-	struct files_set *body_set;
-	char *body_owned;
-	bool in_body, dead, advancing;
-	bool closing, linger;	  /* once the present answer left */
-	bool finished, lingering; /* nothing is served any more */
-};
 
 static void advance(struct conn *c);
 
@@ -78,7 +48,30 @@ static void drop_body(struct conn *c)
 	c->in_body = false;
 }
 
-static void kill_conn(struct conn *c)
+static void free_exchange(struct exchange *x)
+{
+	if (x->conn)
+		x->conn->exchange = NULL;
+	json_decref(x->body);
+	json_decref(x->result);
+	free(x->extra);
+	ct_wipe(&x->password, sizeof(x->password));
+	ct_wipe(x->text, sizeof(x->text));
+	ct_wipe(x->cookie, sizeof(x->cookie));
+	free(x);
+}
+
+/* Its connection ends. One that waits for the store is freed when it comes back. */
+static void exchange_gone(struct exchange *x)
+{
+	x->conn = NULL;
+	if (x->held.on_gone) {
+		x->held.on_gone(x);
+		free_exchange(x);
+	}
+}
+
+void conn_kill(struct conn *c)
 {
 	if (c->dead)
 		return;
@@ -87,7 +80,7 @@ static void kill_conn(struct conn *c)
 	c->server->n_conns--;
 	loop_timer_stop(&c->timer);
 	if (c->exchange)
-		c->exchange->conn = NULL;
+		exchange_gone(c->exchange);
 	rt_destroy(c->rt);
 	http_server_destroy(c->http);
 	c->http = NULL;
@@ -111,7 +104,7 @@ static void finish_conn(struct conn *c, bool linger)
 		stream_close(c->stream);
 	/* a side that does not read must not keep its connection */
 	if (!c->dead && loop_timer_after(&c->timer, linger ? LINGER_US : CLOSE_US) < 0)
-		kill_conn(c);
+		conn_kill(c);
 }
 
 static void on_rt_end(void *arg)
@@ -127,19 +120,6 @@ static void on_rt_end(void *arg)
 }
 
 /* ---- exchanges ---- */
-
-static void free_exchange(struct exchange *x)
-{
-	if (x->conn)
-		x->conn->exchange = NULL;
-	json_decref(x->body);
-	json_decref(x->result);
-	free(x->extra);
-	ct_wipe(&x->password, sizeof(x->password));
-	ct_wipe(x->text, sizeof(x->text));
-	ct_wipe(x->cookie, sizeof(x->cookie));
-	free(x);
-}
 
 void exchange_refuse(struct exchange *x, unsigned status, const char *code, const char *fmt, ...)
 {
@@ -207,15 +187,14 @@ static json_t *error_body(const struct exchange *x)
 	return json_pack("{s:{s:s, s:s}}", "error", "code", x->code, "message", x->message);
 }
 
-/* Starts the answer's head; the body follows as the connection takes it. */
-static void start_answer(struct conn *c, unsigned status, const struct headers *h, struct span body)
+void conn_answer(struct conn *c, unsigned status, const struct headers *h, struct span body)
 {
 	/* 204 and 304 have none; for HEAD the core counts and leaves it out */
 	bool none = status == 204 || status == 304;
 
 	if (http_server_start(c->http, now_of(c), status, h->fields, h->count,
 			      none ? 0 : body.len) < 0) {
-		kill_conn(c);
+		conn_kill(c);
 		return;
 	}
 	c->body = none ? (struct span){ 0 } : body;
@@ -241,11 +220,11 @@ static void answer_json(struct exchange *x)
 	if (x->status == 426)
 		headers_add(&h, "sec-websocket-version", "13");
 	c->body_owned = text;
-	start_answer(c,
-		     x->status ? x->status
-		     : text    ? 200
-			       : 204,
-		     &h, text ? span_str(text) : (struct span){ 0 });
+	conn_answer(c,
+		    x->status ? x->status
+		    : text    ? 200
+			      : 204,
+		    &h, text ? span_str(text) : (struct span){ 0 });
 }
 
 void exchange_answer(struct exchange *x)
@@ -259,12 +238,72 @@ void exchange_answer(struct exchange *x)
 		advance(c);
 }
 
-void exchange_upgrade(struct exchange *x,
-		      struct rt *(*make)(struct exchange *x, struct stream *stream,
-					 void (*on_end)(void *conn)))
+void exchange_answer_text(struct exchange *x, char *text, size_t len)
+{
+	struct conn *c = x->conn;
+	struct headers h;
+
+	if (c) {
+		headers_init(&h, span_str(x->host));
+		headers_add(&h, "cache-control", "no-store");
+		if (len)
+			headers_add(&h, "content-type", "text/plain; charset=utf-8");
+		c->body_owned = text;
+		text = NULL;
+		conn_answer(c, x->status ? x->status : 200, &h,
+			    span_of((uint8_t *)c->body_owned, len));
+	}
+	free(text);
+	free_exchange(x);
+	if (c && !c->dead)
+		advance(c);
+}
+
+void exchange_hold(struct exchange *x, const struct exchange_held *held)
+{
+	x->held = *held;
+}
+
+int exchange_stream(struct exchange *x, const char *type)
+{
+	struct headers h;
+
+	headers_init(&h, span_str(x->host));
+	headers_add(&h, "cache-control", "no-store");
+	headers_add(&h, "content-type", type);
+	/* some proxies would wait for the end */
+	headers_add(&h, "x-accel-buffering", "no");
+	return http_server_start(x->conn->http, now_of(x->conn), 200, h.fields, h.count,
+				 HTTP_LENGTH_UNKNOWN);
+}
+
+int exchange_stream_write(struct exchange *x, struct span piece)
+{
+	return http_server_write(x->conn->http, now_of(x->conn), piece);
+}
+
+void exchange_stream_end(struct exchange *x)
+{
+	struct conn *c = x->conn;
+	int err = http_server_end(c->http, now_of(c));
+
+	free_exchange(x);
+	if (err < 0)
+		conn_kill(c);
+	else
+		advance(c);
+}
+
+void exchange_wake(struct exchange *x)
+{
+	advance(x->conn);
+}
+
+void exchange_upgrade(struct exchange *x, exchange_make_fn *make)
 {
 	struct http_field fields[3];
 	struct conn *c = x->conn;
+	struct rt_carrier carrier;
 	struct span out, rest;
 	size_t n = ws_server_fields(&x->offer, fields);
 
@@ -280,7 +319,8 @@ void exchange_upgrade(struct exchange *x,
 		goto failed;
 	http_server_sent(c->http, out.len);
 	loop_timer_stop(&c->timer);
-	c->rt = make(x, c->stream, on_rt_end);
+	carrier = (struct rt_carrier){ .stream = c->stream, .on_end = on_rt_end, .conn = c };
+	c->rt = make(x, &carrier);
 	if (!c->rt)
 		goto failed;
 	free_exchange(x);
@@ -291,192 +331,7 @@ void exchange_upgrade(struct exchange *x,
 	return;
 failed:
 	free_exchange(x);
-	kill_conn(c);
-}
-
-/* ---- requests ---- */
-
-static void take_credential(struct exchange *x, const struct http_request *r)
-{
-	static const char bearer[] = "bearer ";
-	struct span auth = http_headers_get(&r->headers, "authorization");
-	struct span cookie = http_cookie_get(&r->headers, "fairlead");
-	char token[256];
-
-	if (auth.ptr && auth.len > sizeof(bearer) - 1 &&
-	    text_equal_nocase(span_of(auth.ptr, sizeof(bearer) - 1), span_str(bearer))) {
-		x->credential = CREDENTIAL_KEY;
-		secret_hash(span_of(auth.ptr + sizeof(bearer) - 1, auth.len - sizeof(bearer) + 1),
-			    x->credential_hash);
-	} else if (r->upgrade &&
-		   http_query_get(r->query, "access_token", token, sizeof(token)) > 0) {
-		/* what SignalR clients do where a WebSocket cannot carry headers */
-		x->credential = CREDENTIAL_KEY;
-		secret_hash(span_str(token), x->credential_hash);
-		ct_wipe(token, sizeof(token));
-	} else if (cookie.ptr) {
-		x->credential = CREDENTIAL_COOKIE;
-		secret_hash(cookie, x->credential_hash);
-	}
-}
-
-/* A page of another site must not act with this browser's cookie. */
-static bool origin_ok(const struct exchange *x, const struct http_request *r)
-{
-	struct span origin = http_headers_get(&r->headers, "origin");
-	bool changes = r->method != HTTP_METHOD_GET && r->method != HTTP_METHOD_HEAD;
-	bool cookie = http_cookie_get(&r->headers, "fairlead").ptr != NULL;
-
-	if (!origin.ptr)
-		return !(cookie && x->credential != CREDENTIAL_KEY && (changes || r->upgrade));
-	return !(changes || r->upgrade) || headers_origin_fits(origin, r->host);
-}
-
-static void take_body(struct exchange *x, const struct http_request *r)
-{
-	static const char json[] = "application/json";
-	struct span type = http_headers_get(&r->headers, "content-type");
-	char why[SCHEMA_WHY_MAX];
-
-	if (!x->route->body)
-		return;
-	/* also keeps forms of other sites out, which cannot send this type */
-	if (type.len < sizeof(json) - 1 ||
-	    !text_equal_nocase(span_of(type.ptr, sizeof(json) - 1), span_str(json))) {
-		exchange_refuse(x, 415, "not-json", "Send content-type: application/json.");
-		return;
-	}
-	x->body = schema_take_text(x->route->body, r->body, why);
-	if (!x->body)
-		exchange_refuse(x, 400, "bad-request", "%s", why);
-}
-
-static void check_request(struct exchange *x, const struct http_request *r)
-{
-	int status;
-
-	if (!origin_ok(x, r)) {
-		exchange_refuse(x, 403, "wrong-origin", "This request comes from another site.");
-	} else if (x->route->websocket) {
-		status = ws_server_check(r, NULL, &x->offer);
-		if (status)
-			exchange_refuse(x, (unsigned)status, "not-a-websocket",
-					"Open this path as a WebSocket (version 13).");
-	} else {
-		take_body(x, r);
-	}
-}
-
-static struct exchange *make_exchange(struct conn *c, const struct route *route,
-				      const struct http_request *r)
-{
-	struct exchange *x = calloc(1, sizeof(*x));
-
-	if (!x)
-		return NULL;
-	x->hub = c->server->hub;
-	x->conn = c;
-	x->route = route;
-	x->from = c->from;
-	addr_format_ip(&c->from, x->from_text);
-	x->now = hub_now_ms();
-	text_copy_span(x->query, sizeof(x->query), r->query);
-	if (headers_host_valid(r->host))
-		text_copy_span(x->host, sizeof(x->host), r->host);
-	take_credential(x, r);
-	c->exchange = x;
-	return x;
-}
-
-static void begin_exchange(struct conn *c, const struct route *route, const char *id,
-			   const struct http_request *r)
-{
-	struct exchange *x = make_exchange(c, route, r);
-
-	if (!x) {
-		kill_conn(c);
-		return;
-	}
-	text_copy(x->id, sizeof(x->id), id);
-	check_request(x, r);
-	if (x->code)
-		exchange_answer(x);
-	else if (route->begin)
-		route->begin(x);
-	else
-		exchange_work(x);
-}
-
-static void answer_plain(struct conn *c, const struct http_request *r, unsigned status,
-			 const char *code, const char *message)
-{
-	static const struct route none = { .path = "" };
-	struct exchange *x = make_exchange(c, &none, r);
-
-	if (!x) {
-		kill_conn(c);
-		return;
-	}
-	exchange_refuse(x, status, code, "%s", message);
-	exchange_answer(x);
-}
-
-static void answer_file(struct conn *c, const struct http_request *r)
-{
-	static const char *const codings[] = {
-		[HTTP_CODING_GZIP] = "gzip", [HTTP_CODING_BR] = "br"
-	};
-	struct headers h;
-	struct file file;
-	bool same;
-
-	if (!files_get(c->server->hub->files, r->path, &r->headers, &file)) {
-		answer_plain(c, r, 404, "not-found", "There is nothing under this address.");
-		return;
-	}
-	same = http_etag_match(http_headers_get(&r->headers, "if-none-match"), file.etag);
-	headers_init(&h, r->host);
-	headers_add(&h, "etag", file.etag);
-	headers_add(&h, "cache-control",
-		    file.immutable ? "public, max-age=31536000, immutable" : "no-cache");
-	if (file.varies)
-		headers_add(&h, "vary", "accept-encoding");
-	if (!same)
-		headers_add(&h, "content-type", file.type);
-	if (!same && file.coding != HTTP_CODING_IDENTITY)
-		headers_add(&h, "content-encoding", codings[file.coding]);
-	files_ref(file.set);
-	c->body_set = file.set;
-	start_answer(c, same ? 304 : 200, &h, file.data);
-}
-
-static bool under_api(const char *path)
-{
-	static const char *const prefixes[] = { "/api/", "/id/", "/endpoint", "/realtime",
-						"/health" };
-
-	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
-		if (strncmp(path, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return false;
-}
-
-static void on_request(struct conn *c, const struct http_request *r)
-{
-	char id[STORE_ID_CAP] = "";
-	bool path_known = false;
-	const struct route *route = api_find(r->method, r->path, id, &path_known);
-
-	if (route)
-		begin_exchange(c, route, id, r);
-	else if (path_known)
-		answer_plain(c, r, 405, "wrong-method", "This address does not know that method.");
-	else if (under_api(r->path))
-		answer_plain(c, r, 404, "not-found", "There is nothing under this address.");
-	else if (r->method == HTTP_METHOD_GET || r->method == HTTP_METHOD_HEAD)
-		answer_file(c, r);
-	else
-		answer_plain(c, r, 405, "wrong-method", "Pages are only for reading.");
+	conn_kill(c);
 }
 
 /* ---- the stream ---- */
@@ -494,14 +349,14 @@ static bool push_body(struct conn *c)
 		if (err == FL_EQUOTA)
 			return false;
 		if (err < 0) {
-			kill_conn(c);
+			conn_kill(c);
 			return false;
 		}
 		c->body = span_of(c->body.ptr + n, c->body.len - n);
 	}
 	drop_body(c);
 	if (http_server_end(c->http, now_of(c)) < 0)
-		kill_conn(c);
+		conn_kill(c);
 	return !c->dead;
 }
 
@@ -518,7 +373,7 @@ static bool push_output(struct conn *c)
 		if (err == FL_EQUOTA)
 			return moved;
 		if (err < 0) {
-			kill_conn(c);
+			conn_kill(c);
 			return false;
 		}
 		http_server_sent(c->http, n);
@@ -531,10 +386,11 @@ static void on_http_event(struct conn *c, const struct http_server_event *e)
 {
 	switch (e->type) {
 	case HTTP_SERVER_HEAD:
-		break; /* not asked for */
+		conn_request_head(c, e->request);
+		break;
 	case HTTP_SERVER_REQUEST:
 		http_server_set_date(c->http, hub_now_ms() / 1000);
-		on_request(c, e->request);
+		conn_request(c, e->request);
 		break;
 	case HTTP_SERVER_CLOSE:
 		c->closing = true;
@@ -547,7 +403,7 @@ static void on_http_event(struct conn *c, const struct http_server_event *e)
 static void set_timer(struct conn *c)
 {
 	if (loop_timer_at(&c->timer, http_server_deadline(c->http)) < 0)
-		kill_conn(c);
+		conn_kill(c);
 }
 
 /* After anything happened. Answers given on the way come back here and leave at once: the loop
@@ -567,6 +423,8 @@ static void advance(struct conn *c)
 			on_http_event(c, &e);
 			moved = true;
 		}
+		if (!c->dead && c->exchange && c->exchange->held.pump)
+			moved |= c->exchange->held.pump(c->exchange);
 		if (!c->dead && !c->rt) {
 			moved |= push_body(c);
 			if (!c->dead)
@@ -595,7 +453,7 @@ static void on_read(void *arg, struct buf *in)
 		rt_read(c->rt, bytes);
 	} else if (c->http && !c->closing) {
 		if (http_server_input(c->http, now_of(c), bytes) < 0) {
-			kill_conn(c);
+			conn_kill(c);
 			return;
 		}
 	}
@@ -619,7 +477,7 @@ static void on_close(void *arg, int err)
 {
 	struct conn *c = arg;
 
-	kill_conn(c);
+	conn_kill(c);
 }
 
 static void on_timer(void *arg)
@@ -633,7 +491,7 @@ static void on_timer(void *arg)
 			return;
 	}
 	if (c->finished) {
-		kill_conn(c); /* closing took too long */
+		conn_kill(c); /* closing took too long */
 		return;
 	}
 	http_server_timeout(c->http, now_of(c));
@@ -649,7 +507,7 @@ static const struct stream_handler stream_handler = {
 
 static void on_accept(void *arg, int fd, const struct addr *from)
 {
-	const struct http_server_config http = { .out_max = HTTP_QUEUE_MAX };
+	const struct http_server_config http = { .out_max = HTTP_QUEUE_MAX, .ask_body = true };
 	struct server *s = arg;
 	struct stream_config config = { .read_max = STREAM_READ_MAX,
 					.write_max = STREAM_WRITE_MAX,
@@ -674,9 +532,9 @@ static void on_accept(void *arg, int fd, const struct addr *from)
 	c->http = http_server_create(&http, loop_now(loop));
 	if (!c->http) {
 		close(fd);
-		kill_conn(c);
+		conn_kill(c);
 	} else if (stream_adopt(loop, fd, &config, &stream_handler, c, &c->stream) < 0) {
-		kill_conn(c);
+		conn_kill(c);
 	}
 }
 
@@ -737,6 +595,7 @@ void server_shut_down(struct server *s)
 
 	s->down = true;
 	server_unlisten(s);
+	links_shut_down(s->hub->links);
 	list_for_each (c, next, &s->conns, node) {
 		if (c->rt) {
 			rt_close(c->rt, WS_CODE_GOING_AWAY, "the hub is going away");
@@ -760,7 +619,7 @@ void server_destroy(struct server *s)
 		return;
 	server_unlisten(s);
 	list_for_each (c, next, &s->conns, node)
-		kill_conn(c);
+		conn_kill(c);
 	tls_context_unref(s->tls);
 	free(s);
 }

@@ -38,7 +38,8 @@ struct route {
 	void (*begin)(struct exchange *x);
 	int (*work)(struct exchange *x, struct store *s);
 	void (*finish)(struct exchange *x);
-	bool websocket; /* finish() upgrades */
+	bool websocket; /* finish() upgrades, or hands on to a link (realtime/link.h) */
+	bool message;	/* the body is taken as it is, up to SIGNALR_MESSAGE_MAX, into payload */
 };
 
 enum credential { CREDENTIAL_NONE, CREDENTIAL_COOKIE, CREDENTIAL_KEY };
@@ -60,6 +61,14 @@ struct exchange {
 	char from_text[ADDR_TEXT_MAX];
 	int64_t now; /* milliseconds since 1970 */
 	struct ws_offer offer;
+	bool upgrade;	       /* it asks for a WebSocket, by offer */
+	bool event_stream;     /* it accepts text/event-stream */
+	struct span payload;   /* of a route with message; lies in extra */
+	struct exchange_held { /* of an answer that waits; see exchange_hold() */
+		void (*on_gone)(struct exchange *x); /* the other side went away; x is freed */
+		bool (*pump)(struct exchange *x); /* there is room; true: something was written */
+		void *arg;
+	} held;
 	/* the answer */
 	unsigned status;
 	json_t *result;
@@ -92,9 +101,25 @@ void exchange_refuse(struct exchange *x, unsigned status, const char *code, cons
 /* Answers with status, result or code and message, cookie; frees x. */
 void exchange_answer(struct exchange *x);
 
+/* The same with text instead of JSON; text (from malloc, or NULL) is taken over. */
+void exchange_answer_text(struct exchange *x, char *text, size_t len);
+
+/*
+ * Leaves the request unanswered for as long as it takes; one of the exchange_answer functions ends
+ * that. Or exchange_stream() begins an answer without an end: pump then writes pieces whenever
+ * there is room, exchange_wake() has it called after the turn's events, exchange_stream_end() ends
+ * the answer and frees x.
+ */
+void exchange_hold(struct exchange *x, const struct exchange_held *held);
+int exchange_stream(struct exchange *x, const char *type) FL_WARN_UNUSED;
+/* 0; FL_EQUOTA: no room now; else the connection is of no more use. */
+int exchange_stream_write(struct exchange *x, struct span piece) FL_WARN_UNUSED;
+void exchange_stream_end(struct exchange *x);
+void exchange_wake(struct exchange *x);
+
 /* Answers 101 and makes the connection a realtime one; frees x. make: the object behind it, given
- * x (still whole) and the connection; returns its rt handler's argument or NULL. */
+ * x (still whole) and what carries it; NULL: no memory. */
 struct rt;
-void exchange_upgrade(struct exchange *x,
-		      struct rt *(*make)(struct exchange *x, struct stream *stream,
-					 void (*on_end)(void *conn)));
+struct rt_carrier;
+typedef struct rt *exchange_make_fn(struct exchange *x, const struct rt_carrier *carrier);
+void exchange_upgrade(struct exchange *x, exchange_make_fn *make);

@@ -170,7 +170,7 @@ static const struct rt_handler handler = {
 	.on_closed = on_closed,
 };
 
-struct rt *console_make(struct exchange *x, struct stream *stream, void (*on_end)(void *conn))
+struct rt *console_make(struct exchange *x, const struct rt_carrier *carrier)
 {
 	const struct rt_config config = { 0 }; /* SignalR's own: 15 s and 30 s */
 	struct console *c = calloc(1, sizeof(*c));
@@ -185,7 +185,7 @@ struct rt *console_make(struct exchange *x, struct stream *stream, void (*on_end
 	text_copy(c->host, sizeof(c->host), x->host);
 	c->by_cookie = x->credential == CREDENTIAL_COOKIE;
 	memcpy(c->cookie, x->credential_hash, sizeof(c->cookie));
-	c->rt = rt_create(x->hub->loop, stream, &config, &handler, c, on_end, x->conn);
+	c->rt = rt_create(x->hub->loop, carrier, &config, &handler, c);
 	if (!c->rt) {
 		free(c);
 		return NULL;

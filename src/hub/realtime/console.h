@@ -19,7 +19,7 @@ struct console {
 	struct loop_deferred end;
 };
 
-struct rt *console_make(struct exchange *x, struct stream *stream, void (*on_end)(void *conn));
+struct rt *console_make(struct exchange *x, const struct rt_carrier *carrier);
 
 /* Sign-out: connections of this cookie, or (cookie NULL) of the user but those of keep. */
 void console_signed_out(struct hub *h, const uint8_t *cookie, const char *user,

@@ -258,7 +258,7 @@ static const struct rt_handler handler = {
 	.on_closed = on_closed,
 };
 
-struct rt *endpoint_make(struct exchange *x, struct stream *stream, void (*on_end)(void *conn))
+struct rt *endpoint_make(struct exchange *x, const struct rt_carrier *carrier)
 {
 	const struct rt_config config = { .ping_us = PING_US, .timeout_us = SILENCE_US };
 	struct endpoint *e = calloc(1, sizeof(*e));
@@ -269,7 +269,7 @@ struct rt *endpoint_make(struct exchange *x, struct stream *stream, void (*on_en
 	text_copy(e->host, sizeof(e->host), x->host);
 	text_copy(e->from, sizeof(e->from), x->from_text);
 	loop_timer_init(x->hub->loop, &e->prove_timer, on_unproved, e);
-	e->rt = rt_create(x->hub->loop, stream, &config, &handler, e, on_end, x->conn);
+	e->rt = rt_create(x->hub->loop, carrier, &config, &handler, e);
 	if (e->rt && loop_timer_after(&e->prove_timer, ENDPOINT_PROVE_US) == 0)
 		return e->rt;
 	if (e->rt)

@@ -19,7 +19,7 @@ struct endpoint {
 	struct loop_deferred end;
 };
 
-struct rt *endpoint_make(struct exchange *x, struct stream *stream, void (*on_end)(void *conn));
+struct rt *endpoint_make(struct exchange *x, const struct rt_carrier *carrier);
 
 /* The device was removed: tells it and closes. */
 void endpoint_forget(struct endpoint *e);

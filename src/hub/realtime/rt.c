@@ -8,17 +8,18 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define PIECE (16 * 1024) /* one write to the stream */
+#define PIECE (16 * 1024)	    /* one write to the stream */
+#define FETCH_US (2 * USEC_PER_SEC) /* for the last messages to be fetched */
 
 struct rt {
 	struct loop *loop;
-	struct stream *stream;
-	struct ws *ws;
+	struct rt_carrier carrier;
+	struct ws *ws;	/* NULL: no stream */
+	struct buf out; /* without a stream: whole messages that nobody has fetched */
+	usec_t closed;	/* without a stream: when closing began */
 	struct signalr *signalr;
 	const struct rt_handler *handler;
 	void *arg;
-	void (*on_end)(void *conn);
-	void *conn;
 	struct loop_timer timer;
 	struct loop_deferred later;
 	bool later_pending;
@@ -47,7 +48,7 @@ static void rt_end(struct rt *rt)
 	if (rt->ended || rt->gone)
 		return;
 	rt->ended = true;
-	rt->on_end(rt->conn);
+	rt->carrier.on_end(rt->carrier.conn);
 }
 
 static void write_stream(struct rt *rt)
@@ -56,7 +57,7 @@ static void write_stream(struct rt *rt)
 
 	while (!rt->failed && (out = ws_output(rt->ws)).len > 0) {
 		size_t n = FL_MIN(out.len, (size_t)PIECE);
-		int err = stream_write(rt->stream, span_of(out.ptr, n));
+		int err = stream_write(rt->carrier.stream, span_of(out.ptr, n));
 
 		if (err == FL_EQUOTA)
 			return;
@@ -67,28 +68,58 @@ static void write_stream(struct rt *rt)
 	}
 }
 
+static size_t behind(const struct rt *rt)
+{
+	return rt->ws ? ws_output(rt->ws).len : rt->out.len;
+}
+
+static void write_out(struct rt *rt)
+{
+	if (rt->ws)
+		write_stream(rt);
+	else if (!rt->failed && rt->out.len > 0)
+		rt->carrier.on_output(rt->carrier.conn);
+}
+
 static void flush(struct rt *rt)
 {
 	struct span text;
 	int err = 0;
 
 	while (err == 0 && signalr_next_output(rt->signalr, &text)) {
-		err = ws_send_text(rt->ws, text);
+		err = rt->ws ? ws_send_text(rt->ws, text) : buf_append_span(&rt->out, text);
 		if (err == FL_EQUOTA)
-			log_debug("slow-consumer", "backlog=%zu", ws_output(rt->ws).len);
+			log_debug("slow-consumer", "backlog=%zu", behind(rt));
 	}
 	/* FL_ESTATE: the WebSocket is closing already */
 	if (err < 0 && err != FL_ESTATE)
 		rt->failed = true;
-	write_stream(rt);
+	write_out(rt);
+}
+
+static void close_carrier(struct rt *rt, unsigned code, const char *reason)
+{
+	rt->closing = true;
+	rt->closed = loop_now(rt->loop);
+	if (rt->ws)
+		ws_close(rt->ws, rt->closed, code, reason);
+}
+
+/* Without a stream the end is told once all is fetched. */
+static void end_fetched(struct rt *rt)
+{
+	if (!rt->ws && rt->closing && rt->out.len == 0)
+		rt_end(rt);
 }
 
 static void on_timer(void *arg);
 
 static void set_timer(struct rt *rt)
 {
-	usec_t at = usec_min(ws_deadline(rt->ws),
-			     rt->closing ? USEC_NEVER : signalr_deadline(rt->signalr));
+	usec_t carrier = rt->ws	       ? ws_deadline(rt->ws)
+			 : rt->closing ? usec_add(rt->closed, FETCH_US)
+				       : USEC_NEVER;
+	usec_t at = usec_min(carrier, rt->closing ? USEC_NEVER : signalr_deadline(rt->signalr));
 
 	if (loop_timer_at(&rt->timer, at) < 0)
 		rt->failed = true;
@@ -139,7 +170,7 @@ static void on_signalr_closed(struct rt *rt, const struct signalr_event *e)
 	if (e->why == SIGNALR_WHY_TIMEOUT)
 		rt->failed = true;
 	flush(rt);
-	ws_close(rt->ws, loop_now(rt->loop), codes[e->why], NULL);
+	close_carrier(rt, codes[e->why], NULL);
 }
 
 static void drain_signalr(struct rt *rt)
@@ -167,7 +198,7 @@ static void drain_ws(struct rt *rt)
 	usec_t now = loop_now(rt->loop);
 	struct ws_event e;
 
-	while (!rt->failed && !rt->gone && ws_next_event(rt->ws, &e))
+	while (rt->ws && !rt->failed && !rt->gone && ws_next_event(rt->ws, &e))
 		switch (e.type) {
 		case WS_EVENT_TEXT:
 			if (rt->closing)
@@ -203,6 +234,8 @@ static void advance(struct rt *rt)
 	}
 	if (rt->failed)
 		rt_end(rt);
+	else
+		end_fetched(rt);
 }
 
 static void on_later(void *arg)
@@ -217,10 +250,12 @@ static void on_later(void *arg)
 			rt_end(rt);
 		else
 			set_timer(rt);
+		end_fetched(rt);
 	}
 	if (!rt->gone || rt->later_pending || rt->calls)
 		return;
 	ws_destroy(rt->ws);
+	buf_finish(&rt->out);
 	signalr_destroy(rt->signalr);
 	free(rt);
 }
@@ -238,16 +273,17 @@ static void on_timer(void *arg)
 	struct rt *rt = arg;
 	usec_t now = loop_now(rt->loop);
 
-	if (ws_deadline(rt->ws) <= now)
+	if (rt->ws && ws_deadline(rt->ws) <= now)
 		ws_timeout(rt->ws, now);
+	if (!rt->ws && rt->closing && usec_add(rt->closed, FETCH_US) <= now)
+		rt->failed = true;
 	if (!rt->closing && signalr_deadline(rt->signalr) <= now)
 		signalr_timeout(rt->signalr, now);
 	advance(rt);
 }
 
-struct rt *rt_create(struct loop *loop, struct stream *stream, const struct rt_config *config,
-		     const struct rt_handler *handler, void *arg, void (*on_end)(void *conn),
-		     void *conn)
+struct rt *rt_create(struct loop *loop, const struct rt_carrier *carrier,
+		     const struct rt_config *config, const struct rt_handler *handler, void *arg)
 {
 	const struct ws_config ws = { .role = WS_SERVER, .out_max = RT_QUEUE_MAX };
 	const struct signalr_config signalr = { .role = SIGNALR_SERVER,
@@ -259,15 +295,14 @@ struct rt *rt_create(struct loop *loop, struct stream *stream, const struct rt_c
 	if (!rt)
 		return NULL;
 	*rt = (struct rt){ .loop = loop,
-			   .stream = stream,
+			   .carrier = *carrier,
+			   .out = BUF_INIT(RT_QUEUE_MAX),
 			   .handler = handler,
-			   .arg = arg,
-			   .on_end = on_end,
-			   .conn = conn };
-	rt->ws = ws_create(&ws, NULL);
+			   .arg = arg };
+	rt->ws = carrier->stream ? ws_create(&ws, NULL) : NULL;
 	rt->signalr = signalr_create(&signalr, loop_now(loop));
 	loop_timer_init(loop, &rt->timer, on_timer, rt);
-	if (rt->ws && rt->signalr) {
+	if ((rt->ws || !carrier->stream) && rt->signalr) {
 		set_timer(rt);
 		return rt;
 	}
@@ -284,6 +319,31 @@ void rt_read(struct rt *rt, struct span bytes)
 	if (ws_input(rt->ws, loop_now(rt->loop), bytes) < 0)
 		rt->failed = true;
 	advance(rt);
+}
+
+void rt_text(struct rt *rt, struct span text)
+{
+	if (rt->gone || rt->failed || rt->closing)
+		return;
+	if (signalr_input(rt->signalr, loop_now(rt->loop), text) < 0)
+		rt->failed = true;
+	advance(rt);
+}
+
+struct span rt_output(const struct rt *rt)
+{
+	return buf_span(&rt->out);
+}
+
+void rt_sent(struct rt *rt, size_t len)
+{
+	buf_consume(&rt->out, len);
+	if (rt->gone || rt->failed || rt->out.len > 0)
+		return;
+	if (rt->closing)
+		rt_later(rt);
+	else if (rt->handler->on_drain)
+		rt->handler->on_drain(rt->arg);
 }
 
 void rt_drain(struct rt *rt)
@@ -309,7 +369,7 @@ void rt_destroy(struct rt *rt)
 
 bool rt_broke_rules(const struct rt *rt)
 {
-	return ws_counters(rt->ws)->violations > 0;
+	return rt->ws && ws_counters(rt->ws)->violations > 0;
 }
 
 static void check_sent(struct rt *rt, int err)
@@ -397,9 +457,11 @@ void rt_close(struct rt *rt, unsigned ws_code, const char *reason)
 {
 	if (rt->gone || rt->closing)
 		return;
+	/* a WebSocket's close says it by itself */
+	if (!rt->ws)
+		signalr_close(rt->signalr, loop_now(rt->loop), reason, true);
 	flush(rt);
-	rt->closing = true;
-	ws_close(rt->ws, loop_now(rt->loop), ws_code, reason);
+	close_carrier(rt, ws_code, reason);
 	rt_later(rt);
 }
 
@@ -410,5 +472,5 @@ size_t rt_backlog(struct rt *rt)
 	flush(rt);
 	if (rt->failed)
 		rt_later(rt);
-	return ws_output(rt->ws).len + stream_queued(rt->stream);
+	return behind(rt) + (rt->ws ? stream_queued(rt->carrier.stream) : 0);
 }

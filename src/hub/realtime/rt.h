@@ -1,8 +1,9 @@
 /*
- * One SignalR connection over a WebSocket over a stream, server side. The connection (http/conn)
- * owns it and hands it what the stream says; a console or an endpoint object stands behind it as
- * handler. Whatever is sent is queued at once and leaves after the turn of the loop. An other side
- * that reads too slowly for its queue is dropped, never waited for.
+ * One SignalR connection, server side: over a WebSocket over a stream, or over requests whose
+ * answers fetch what it has to say (link.h). Its carrier owns it and hands it what arrives; a
+ * console or an endpoint object stands behind it as handler. Whatever is sent is queued at once and
+ * leaves after the turn of the loop. An other side that reads too slowly for its queue is dropped,
+ * never waited for.
  */
 #pragma once
 
@@ -42,14 +43,27 @@ struct rt_config {
 	usec_t ping_us, timeout_us;
 };
 
-/* on_end: the stream is to be closed. NULL: no memory. The stream stays the connection's. */
-struct rt *rt_create(struct loop *loop, struct stream *stream, const struct rt_config *config,
-		     const struct rt_handler *handler, void *arg, void (*on_end)(void *conn),
-		     void *conn);
+/* What carries it, and stays its owner's. */
+struct rt_carrier {
+	struct stream *stream;	       /* of the WebSocket; NULL: rt_output() is fetched */
+	void (*on_output)(void *conn); /* without a stream: rt_output() has something */
+	void (*on_end)(void *conn);    /* nothing more comes; rt_destroy() is due */
+	void *conn;
+};
+
+/* NULL: no memory. */
+struct rt *rt_create(struct loop *loop, const struct rt_carrier *carrier,
+		     const struct rt_config *config, const struct rt_handler *handler, void *arg);
 
 /* From the connection. destroy tells the handler; the memory goes after the turn. */
 void rt_read(struct rt *rt, struct span bytes);
 void rt_drain(struct rt *rt);
+
+/* The same without a stream: text of a request, which may be part of a message or several; whole
+ * messages to be told, borrowed until the next call; so many bytes of them were taken. */
+void rt_text(struct rt *rt, struct span text);
+struct span rt_output(const struct rt *rt);
+void rt_sent(struct rt *rt, size_t len);
 void rt_destroy(struct rt *rt);
 /* It is being closed because of what the other side sent; more of that may be on its way. */
 bool rt_broke_rules(const struct rt *rt);

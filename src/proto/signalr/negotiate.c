@@ -32,8 +32,10 @@ int signalr_negotiate_answer(unsigned version, const char *connection_id,
 			     const char *connection_token, struct buf *out)
 {
 	static const char transports[] =
-		"\"availableTransports\":[{\"transport\":\"WebSockets\",\"transferFormats\":"
-		"[\"Text\"]}]}";
+		"\"availableTransports\":["
+		"{\"transport\":\"WebSockets\",\"transferFormats\":[\"Text\"]},"
+		"{\"transport\":\"ServerSentEvents\",\"transferFormats\":[\"Text\"]},"
+		"{\"transport\":\"LongPolling\",\"transferFormats\":[\"Text\"]}]}";
 
 	if (version == 0)
 		return buf_printf(out, "{\"negotiateVersion\":0,\"connectionId\":\"%s\",%s",

@@ -33,13 +33,14 @@
 
 /* ---- negotiation (TransportProtocols.md) ---- */
 
-/* For connectionId (public) and, made separately, connectionToken (secret). */
+/* For connectionId (public); may also, made separately, be a connectionToken (secret). */
 void signalr_connection_id(struct rng *rng, char out[SIGNALR_CONNECTION_ID_LEN]);
 
 /* The negotiateVersion of a request's query: missing or nonsense is 0, above 1 is 1. */
 unsigned signalr_negotiate_version(struct span query);
 
-/* Appends the answer's JSON to out: WebSockets with text is the one transport. With version 0 only
+/* Appends the answer's JSON to out: WebSockets, server-sent events and long polling, with text. For
+ * which the token stands is the driver's matter. With version 0 only
  * connection_id is told. Ids are plain base64url text. 0, -ENOMEM, FL_EQUOTA. */
 int signalr_negotiate_answer(unsigned version, const char *connection_id,
 			     const char *connection_token, struct buf *out) FL_WARN_UNUSED;

@@ -27,9 +27,9 @@ export async function enrol(url, token) {
 	return { id: device, privateKey, hubKey };
 }
 
-export async function connectDevice(url, { id, privateKey, hubKey }, { wrongKey = false } = {}) {
+export async function connectDevice(url, { id, privateKey, hubKey }, { wrongKey = false, transport } = {}) {
 	const connection = new signalR.HubConnectionBuilder()
-		.withUrl(`${url}/endpoint`, { skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets })
+		.withUrl(`${url}/endpoint`, transport ? { transport } : { skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets })
 		.configureLogging(signalR.LogLevel.None)
 		.build();
 	connection.keepAliveIntervalInMilliseconds = 2000;

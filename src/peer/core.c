@@ -10,6 +10,7 @@
 #define EARLY_BYTES 16384
 #define SEAL_BATCH 256
 #define UNANSWERED_MIN_US (400 * USEC_PER_MSEC) /* or three round trips: the path is looked at */
+#define HEARD_GRACE_US (3 * USEC_PER_MSEC)	/* an answer may be just behind the check */
 #define REPEATED_US                                                                                \
 	(150 * USEC_PER_MSEC) /* what SCTP sends without an answer by then, it repeats */
 
@@ -24,6 +25,7 @@ int peer_create(const struct peer_config *config, struct rng *rng, struct peer *
 	p->identity = dtls_identity_ref(config->identity);
 	p->ice_config.loopback = config->loopback;
 	p->early = PKTQ_INIT(EARLY_BYTES);
+	p->heard_due = USEC_NEVER;
 	p->session_id = rng_u64(rng) >> 2; /* RFC 8829 §5.2.1 */
 	p->ssrc = rng_u32(rng);
 	p->rtx_ssrc = rng_u32(rng);
@@ -251,6 +253,20 @@ static void consider_start(struct peer *p, usec_t now)
 		peer_start_dtls(p, now);
 }
 
+/*
+ * A check of the other side shows a pair that works, up to a round trip before ours is answered.
+ * What we said before, to pairs that were only guessed, may have ended at a NAT or a relay that did
+ * not let it in yet.
+ */
+static void note_heard(struct peer *p, usec_t now)
+{
+	if (p->heard || p->state != PEER_STARTED || !heard_from_any(p))
+		return;
+	p->heard = true;
+	if (p->role == DTLS_PASSIVE)
+		p->heard_due = usec_add(now, HEARD_GRACE_US);
+}
+
 static void hold_early(struct peer *p, const struct dgram *d)
 {
 	uint8_t *dst = NULL;
@@ -274,6 +290,7 @@ static int take_dtls(struct peer *p, usec_t now, const struct dgram *d)
 {
 	int err;
 
+	p->heard_due = USEC_NEVER;
 	ice_note_data(p->ice, now, d);
 	err = dtls_input(p->dtls, now, d->data);
 	if (p->role == DTLS_PASSIVE)
@@ -349,6 +366,7 @@ int peer_input(struct peer *p, usec_t now, const struct dgram *d)
 		if (p->n_early && p->state == PEER_STARTED)
 			peer_use_early(p, now);
 		consider_start(p, now);
+		note_heard(p, now);
 	} else if (first >= 128 && first <= 191) {
 		peer_input_rtcp(p, now, d->data);
 	} else {
@@ -365,7 +383,7 @@ static bool dtls_timer_on(const struct peer *p)
 
 /* OpenSSL gives up after a dozen repetitions: they are kept for the time when they can arrive, and
  * an address that has not answered yet gets few of them (RFC 7675 has the spirit). */
-static usec_t dtls_due(const struct peer *p)
+static usec_t dtls_timer_due(const struct peer *p)
 {
 	usec_t at;
 
@@ -375,6 +393,21 @@ static usec_t dtls_due(const struct peer *p)
 		return USEC_NEVER;
 	at = dtls_deadline(p->dtls);
 	return at == USEC_NEVER ? at : FL_MAX(at, p->dtls_not_before);
+}
+
+static usec_t dtls_due(const struct peer *p)
+{
+	return usec_min(p->heard_due, dtls_timer_due(p));
+}
+
+static int dtls_again(struct peer *p, usec_t now)
+{
+	if (p->heard_due <= now) {
+		p->heard_due = USEC_NEVER;
+		if (p->dtls && p->state == PEER_STARTED)
+			dtls_repeat(p->dtls);
+	}
+	return dtls_timer_due(p) <= now ? dtls_timeout(p->dtls, now) : 0;
 }
 
 /* Data is acknowledged within a round trip and a little: where nothing comes in, the path may be
@@ -412,7 +445,7 @@ int peer_timeout(struct peer *p, usec_t now)
 	if (p->ice && ice_deadline(p->ice) <= now)
 		err = ice_timeout(p->ice, now);
 	if (err == 0 && dtls_due(p) <= now)
-		err = dtls_timeout(p->dtls, now);
+		err = dtls_again(p, now);
 	if (err == 0 && p->assoc && assoc_deadline(p->assoc) <= now)
 		err = assoc_timeout(p->assoc, now);
 	if (p->video && video_deadline(p->video) <= now)

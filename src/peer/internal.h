@@ -99,6 +99,8 @@ struct peer {
 	enum dtls_role role;
 	bool dtls_started;
 	usec_t dtls_not_before; /* its timer is not looked at before */
+	bool heard;		/* a check of the other side came through */
+	usec_t heard_due;	/* when our flight goes out once more for that; USEC_NEVER */
 	struct pktq early;	/* tag: via; data: addresses and packet, see core.c */
 	unsigned n_early;
 	struct ice_path path;

@@ -5,13 +5,32 @@
 #include "base/wire.h"
 #include "proto/dtls/dtls.h"
 
+/* What does not fit is not repeated. */
+static void keep(struct dtls_bio *b, struct span datagram)
+{
+	uint8_t *room;
+	struct writer w;
+
+	if (b->begun)
+		buf_clear(b->flight);
+	b->begun = false;
+	room = buf_reserve(b->flight, 2 + datagram.len);
+	if (!room)
+		return;
+	w = writer_of(room, 2 + datagram.len);
+	writer_u16(&w, (uint16_t)datagram.len);
+	writer_span_put(&w, datagram);
+	buf_commit(b->flight, writer_len(&w));
+}
+
 static int bio_write(BIO *bio, const char *data, int len)
 {
 	struct dtls_bio *b = BIO_get_data(bio);
-
 	uint8_t *room = pktq_reserve(b->out, b->prefix.len + (size_t)len);
 	struct writer w;
 
+	if (b->flight)
+		keep(b, span_of(data, (size_t)len));
 	/* a full queue loses the datagram, as a network would; OpenSSL repeats its flight */
 	if (!room) {
 		b->dropped++;

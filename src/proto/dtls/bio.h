@@ -4,6 +4,7 @@
 
 #include <openssl/bio.h>
 
+#include "base/buf.h"
 #include "base/pktq.h"
 #include "base/span.h"
 
@@ -12,6 +13,9 @@ struct dtls_bio {
 	struct pktq *out;
 	struct span prefix; /* goes in front of each entry of out: where it is to be sent, say */
 	uint64_t written, dropped;
+	struct buf
+		*flight; /* or NULL: a copy of what was written since begun, each with its length */
+	bool begun;	 /* the next datagram is the first of a flight */
 };
 
 /* NULL when there is no memory. The BIO borrows state, which must outlive it. */

@@ -16,6 +16,7 @@
 
 #define PLAIN_MAX (4 << 20)		  /* decrypted bytes waiting for next_event */
 #define HELD_BYTES (DTLS_HELD_MAX * 2048) /* records waiting for keys or the fingerprint */
+#define FLIGHT_MAX 8192
 #define RECORD_MAX (RECORD_HEADER_LEN + 2048 + (1 << 14))
 
 enum state {
@@ -32,6 +33,7 @@ struct dtls {
 	enum state state;
 	SSL *ssl;
 	struct dtls_bio bio;
+	struct buf flight; /* our last one, until we are connected */
 	struct pktq out;   /* datagrams */
 	struct pktq plain; /* decrypted, for next_event */
 	struct pktq held;  /* application data records that came too early */
@@ -75,7 +77,9 @@ int dtls_create(struct dtls_identity *id, enum dtls_role role, struct dtls **out
 	d->out = PKTQ_INIT(DTLS_OUTPUT_MAX);
 	d->plain = PKTQ_INIT(PLAIN_MAX);
 	d->held = PKTQ_INIT(HELD_BYTES);
+	d->flight = BUF_INIT(FLIGHT_MAX);
 	d->bio.out = &d->out;
+	d->bio.flight = &d->flight;
 	d->ssl = SSL_new(id->ctx);
 	bio = d->ssl ? dtls_bio_create(&d->bio) : NULL;
 	if (!bio) {
@@ -104,6 +108,7 @@ void dtls_destroy(struct dtls *d)
 	pktq_finish(&d->plain);
 	pktq_finish(&d->out);
 	pktq_finish(&d->held);
+	buf_finish(&d->flight);
 	free(d);
 }
 
@@ -207,6 +212,8 @@ static void advance(struct dtls *d)
 	if (d->state == ST_CONNECTED) {
 		d->tell_connected = true;
 		open_held(d);
+		d->bio.flight = NULL;
+		buf_finish(&d->flight);
 	}
 }
 
@@ -244,6 +251,7 @@ static void run_openssl(struct dtls *d)
 	int ret;
 
 	ERR_clear_error();
+	d->bio.begun = true;
 	if (!SSL_is_init_finished(d->ssl)) {
 		ret = SSL_do_handshake(d->ssl);
 		if (ret != 1) {
@@ -329,6 +337,7 @@ int dtls_timeout(struct dtls *d, usec_t now)
 
 	if (now < d->deadline)
 		return 0;
+	d->bio.begun = true;
 	/* negative: OpenSSL gave up after its own limit of repeats */
 	if (DTLSv1_handle_timeout(d->ssl) < 0)
 		fail(d, "no answer from the other side", NULL);
@@ -340,6 +349,24 @@ int dtls_timeout(struct dtls *d, usec_t now)
 	if (d->deadline <= now)
 		d->deadline = now + USEC_PER_MSEC;
 	return 0;
+}
+
+void dtls_repeat(struct dtls *d)
+{
+	struct reader r = reader_of(buf_span(&d->flight));
+
+	/* answered, over, or not even sent once */
+	if (d->deadline == USEC_NEVER || !pktq_empty(&d->out))
+		return;
+	while (reader_left(&r) > 0) {
+		size_t len = reader_u16(&r);
+		struct span datagram = reader_bytes(&r, len);
+
+		if (reader_failed(&r) || pktq_push(&d->out, 0, datagram) < 0)
+			break; /* as if it was lost */
+		d->stats.retransmissions++;
+		d->stats.records_out++;
+	}
 }
 
 bool dtls_next_output(struct dtls *d, struct span *datagram)

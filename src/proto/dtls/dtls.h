@@ -96,6 +96,10 @@ int dtls_start(struct dtls *d, usec_t now) FL_WARN_UNUSED;
 /* One datagram. Whatever it holds, the result is an event or a counter. 0 or -ENOMEM. */
 int dtls_input(struct dtls *d, usec_t now, struct span datagram) FL_WARN_UNUSED;
 int dtls_timeout(struct dtls *d, usec_t now) FL_WARN_UNUSED;
+/* The flight that waits for an answer once more, byte by byte the same: for when it may not have
+ * got out of the network. Such a repeat does not make dtls_timeout()'s intervals longer, but the
+ * other side drops it as replayed if it did get the first one: it replaces no dtls_timeout(). */
+void dtls_repeat(struct dtls *d);
 /* Borrowed until the next call on d. */
 bool dtls_next_output(struct dtls *d, struct span *datagram);
 bool dtls_next_event(struct dtls *d, struct dtls_event *event);

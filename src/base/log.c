@@ -50,12 +50,15 @@ void log_set_sink(log_sink sink, void *arg)
 
 static size_t put_stamp(char *line, size_t cap)
 {
-	time_t t = time(NULL);
+	struct timespec t;
 	struct tm tm;
+	size_t len;
 
-	if (state.journald || state.sink || !gmtime_r(&t, &tm))
+	if (state.journald || state.sink || clock_gettime(CLOCK_REALTIME, &t) < 0 ||
+	    !gmtime_r(&t.tv_sec, &tm))
 		return 0;
-	return strftime(line, cap, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+	len = strftime(line, cap, "%Y-%m-%dT%H:%M:%S", &tm);
+	return len + (size_t)snprintf(line + len, cap - len, ".%03ldZ ", t.tv_nsec / 1000000);
 }
 
 void log_write(enum log_level level, const char *event, const char *fmt, ...)

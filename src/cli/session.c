@@ -615,7 +615,7 @@ static void on_retry(void *arg)
 	struct realtime_config config = {
 		.url = &s->target->url,
 		.tls = s->target->tls,
-		.proxy = way_to(s->target->way, s->target->url.host),
+		.way = s->target->way,
 		.path = "/realtime",
 		.bearer = s->target->token,
 		.ping_us = PING_US,

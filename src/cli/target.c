@@ -257,7 +257,7 @@ json_t *target_request(struct loop *loop, const struct target *t, const char *me
 	struct hub_request_config config = {
 		.url = &t->url,
 		.tls = t->tls,
-		.proxy = way_to(t->way, t->url.host),
+		.way = t->way,
 		.method = method,
 		.target = path,
 		.bearer = t->token,

@@ -33,7 +33,8 @@ struct client {
 	struct loop *loop;
 	struct identity identity;
 	struct hub_url url;
-	struct way *way; /* out of here */
+	struct way *way;		      /* out of here */
+	char way_said[300], problem_said[32]; /* said when they change */
 	struct tls_context *tls;
 	struct fl_identity *dtls;
 	struct modulehost *modules;
@@ -63,6 +64,8 @@ struct client {
 
 void uplink_start(struct client *c);
 void uplink_stop(struct client *c);
+/* What is wrong with the settings for the way out is logged. */
+void uplink_watch_way(struct client *c);
 /* Calls a method if the hub is there; object is taken over. What is lost while it is away is made
  * good by Prove, which names the running sessions. */
 void uplink_call(struct client *c, const char *method, json_t *object);

@@ -110,7 +110,7 @@ static void ask(void *arg)
 	struct hub_request_config config = {
 		.url = &c->url,
 		.tls = c->tls,
-		.proxy = way_to(c->way, c->url.host),
+		.way = c->way,
 		.method = "POST",
 		.target = "/endpoint/enrol",
 		.body = body,

@@ -161,7 +161,10 @@ static int open_way(struct client *c, const struct options *o)
 {
 	char why[512];
 
-	return way_create(&o->way, &c->way, why) < 0 ? usage_error(why) : 0;
+	if (way_create(&o->way, &c->way, why) < 0)
+		return usage_error(why);
+	uplink_watch_way(c);
+	return 0;
 }
 
 static int prepare(struct client *c, const struct options *o)
@@ -231,9 +234,9 @@ static int serve(struct options *o)
 	identity_close(&c->identity);
 	tls_context_unref(c->tls);
 	modulehost_destroy(c->modules); /* stops its watches, so before the loop */
+	way_destroy(c->way);
 	loop_destroy(c->loop);
 	fl_identity_destroy(c->dtls);
-	way_destroy(c->way);
 	free(c);
 	return status;
 }

@@ -128,6 +128,10 @@ static void on_prove(void *arg, json_t *result, const char *error)
 	loop_timer_stop(&c->retry);
 	on_status(c); /* the clock may be news */
 	loop_timer_after(&c->trim, USEC_PER_SEC);
+	if (strcmp(c->way_said, way_used(c->way)) != 0) {
+		(void)text_copy(c->way_said, sizeof(c->way_said), way_used(c->way));
+		log_info("way-out", "way=%s found=%s", way_used(c->way), way_used_found(c->way));
+	}
 	log_info("hub-connected", "hub=%s device=%s", c->url.base, c->identity.device);
 	sessions_report(c);
 }
@@ -231,7 +235,7 @@ static void on_retry(void *arg)
 	struct realtime_config config = {
 		.url = &c->url,
 		.tls = c->tls,
-		.proxy = way_to(c->way, c->url.host),
+		.way = c->way,
 		.path = "/endpoint",
 		.ping_us = CLIENT_PING_US,
 		.timeout_us = CLIENT_SILENCE_US,
@@ -278,6 +282,22 @@ void uplink_call(struct client *c, const char *method, json_t *object)
 	int err = realtime_call(c->rt, method, object, NULL, NULL);
 	if (err < 0)
 		log_warn("hub-call", "method=%s error=%s", method, err_name(err));
+}
+
+static void on_way_problem(void *arg, const char *cause, const char *why)
+{
+	struct client *c = arg;
+
+	/* each attempt meets it again */
+	if (strcmp(c->problem_said, cause) == 0)
+		return;
+	(void)text_copy(c->problem_said, sizeof(c->problem_said), cause);
+	log_warn("way-out-problem", "cause=%s reason=\"%s\"", cause, why);
+}
+
+void uplink_watch_way(struct client *c)
+{
+	way_on_problem(c->way, on_way_problem, c);
 }
 
 void uplink_start(struct client *c)

@@ -4,214 +4,227 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include <openssl/x509_vfy.h>
-
-#include "base/err.h"
 #include "base/text.h"
-#include "io/resolve.h"
-#include "io/tls.h"
-#include "io/tunnel.h"
+#include "hublink/dial.h"
 
-#define ADDRESS_TIMEOUT (8 * USEC_PER_SEC) /* connect and handshake on one address */
-#define PROXY_TIMEOUT (10 * USEC_PER_SEC)  /* through the proxy, and again for the handshake */
+#define WAYS_MAX 12
+
+enum state { WAITING, DIALLING, OVER };
+
+/* One way in the race. */
+struct runner {
+	struct hub_conn *c;
+	struct proxy *proxy; /* NULL: directly */
+	char found[WAY_FOUND_MAX];
+	usec_t at; /* not before, while others run */
+	enum state state;
+	struct hub_dial *dial;
+};
 
 struct hub_conn {
 	struct loop *loop;
 	struct hub_url url;
 	struct tls_context *tls;
-	struct proxy *proxy; /* NULL: directly */
+	struct way *way;
 	const struct hub_conn_handler *handler;
 	void *arg;
-	struct resolve *resolve;
-	struct addr addrs[RESOLVE_MAX];
-	size_t n_addrs, next;
-	struct stream *stream;
-	bool open;
+	struct way_search *search; /* NULL: no more ways will be found */
+	struct runner runners[WAYS_MAX];
+	size_t n_runners;
+	struct runner *winner;
+	bool works;
 	bool told; /* on_close was called or is no longer wanted */
-	int err;   /* of the last address tried */
-	char why[600];
+	struct loop_timer timer;
+	/* of the most preferred way that failed */
+	const struct runner *of;
+	int err;
+	char why[HUB_DIAL_WHY];
 	struct loop_deferred later;
 	bool later_set;
 };
 
-static void give_up(struct hub_conn *c)
+static void give_up(struct hub_conn *c, int err, const char *why)
 {
 	if (c->told)
 		return;
 	c->told = true;
-	c->handler->on_close(c->arg, c->err, c->why);
+	loop_timer_stop(&c->timer);
+	c->handler->on_close(c->arg, err, why);
 }
 
-/* A date that does not fit is more often this machine's clock than the hub's certificate. */
-static const char *tls_remedy(const struct hub_conn *c)
+static void drop(struct hub_conn *c, struct runner *r)
 {
-	const struct tls_session *session = c->stream ? stream_tls(c->stream) : NULL;
-	const char *text;
-	long verify = session ? tls_session_verify_result(session, &text) : X509_V_OK;
-
-	if (verify == X509_V_ERR_CERT_NOT_YET_VALID || verify == X509_V_ERR_CERT_HAS_EXPIRED)
-		return "Check this machine's clock; if it is right, renew the hub's certificate.";
-	return "If the hub has a certificate of its own, name its CA with --ca FILE.";
+	r->state = OVER;
+	hub_dial_destroy(r->dial);
+	r->dial = NULL;
 }
 
-/* A proxy may let us through and then answer in the hub's place. */
-static bool somebody_else_answers(const struct hub_conn *c)
+/* ---- one way's dial ---- */
+
+static void on_dial_open(void *arg)
 {
-	const struct tls_session *session = c->stream ? stream_tls(c->stream) : NULL;
-	uint8_t cert[32], key[32];
+	struct runner *r = arg;
+	struct hub_conn *c = r->c;
 
-	return c->proxy && session && !tls_session_peer_fingerprint(session, cert, key);
-}
-
-static void explain(struct hub_conn *c, int err)
-{
-	const char *at = c->url.authority;
-	const char *tls = c->stream ? stream_error_text(c->stream) : NULL;
-
-	c->err = err;
-	if (err == FL_EPROXY)
-		snprintf(c->why, sizeof(c->why), "%s", tls ? tls : err_text(err));
-	else if (!c->open && (err == FL_ETLS || err == -ETIMEDOUT) && somebody_else_answers(c))
-		snprintf(c->why, sizeof(c->why),
-			 "The proxy %.100s said that it reached %.120s, but what answers there "
-			 "speaks "
-			 "no TLS. Look at https://%.120s/ in a browser behind this proxy: it may "
-			 "show "
-			 "a page to sign in, or one that says why.",
-			 proxy_text(c->proxy), at, at);
-	else if (err == -ECONNREFUSED)
-		snprintf(
-			c->why, sizeof(c->why),
-			"Nothing answers at %.200s (connection refused). Is the hub running there?",
-			at);
-	else if (err == -ETIMEDOUT)
-		snprintf(c->why, sizeof(c->why),
-			 "%.200s did not answer in time. Check the address and that no firewall "
-			 "drops the connection.",
-			 at);
-	else if (err == -ENETUNREACH || err == -EHOSTUNREACH)
-		snprintf(c->why, sizeof(c->why),
-			 "There is no way to %.200s from here. Check this machine's network.", at);
-	else if (err == FL_ETLS && !c->open)
-		snprintf(c->why, sizeof(c->why),
-			 "The secure connection to %.150s failed: %.120s. %s", at,
-			 tls ? tls : "no reason given", tls_remedy(c));
-	else if (err == -ECONNRESET || err == -EPIPE || err == FL_ECLOSED || err == FL_ETLS)
-		snprintf(c->why, sizeof(c->why),
-			 "%.200s closed the connection. Is it a Fairlead hub, and does it run?",
-			 at);
-	else if (err == 0)
-		snprintf(c->why, sizeof(c->why), "%.200s closed the connection.", at);
-	else
-		snprintf(c->why, sizeof(c->why), "The connection to %.200s failed: %s.", at,
-			 err_text(err));
-}
-
-static void try_next(struct hub_conn *c);
-
-static void on_stream_open(void *arg)
-{
-	struct hub_conn *c = arg;
-
-	c->open = true;
+	c->winner = r;
+	loop_timer_stop(&c->timer);
+	way_search_cancel(c->search);
+	c->search = NULL;
+	for (size_t i = 0; i < c->n_runners; i++)
+		if (&c->runners[i] != r)
+			drop(c, &c->runners[i]);
 	c->handler->on_open(c->arg);
 }
 
-static void on_stream_read(void *arg, struct buf *in)
+static void on_dial_read(void *arg, struct buf *in)
 {
-	struct hub_conn *c = arg;
+	struct runner *r = arg;
 
-	c->handler->on_read(c->arg, in);
+	r->c->handler->on_read(r->c->arg, in);
 }
 
-static void on_stream_close(void *arg, int err)
+static void keep_reason(struct hub_conn *c, const struct runner *r, int err, const char *why)
 {
-	struct hub_conn *c = arg;
-
-	explain(c, !c->open && err == 0 ? -ECONNRESET : err);
-	if (c->open)
-		give_up(c);
-	else
-		try_next(c);
+	if (c->of && c->of->at <= r->at)
+		return;
+	c->of = r;
+	c->err = err;
+	(void)text_copy(c->why, sizeof(c->why), why);
 }
 
-static const struct stream_handler stream_handler = {
-	.on_open = on_stream_open,
-	.on_read = on_stream_read,
-	.on_close = on_stream_close,
-};
+static void go_on(struct hub_conn *c);
 
-/* Never tells its caller's caller from inside hub_conn_create(). */
-static void try_next(struct hub_conn *c)
+static void on_dial_close(void *arg, int err, const char *why)
 {
-	struct stream_config config = {
-		.open_timeout_us = ADDRESS_TIMEOUT,
-		.tls = c->tls,
-		.server_name = c->url.host,
-	};
+	struct runner *r = arg;
+	struct hub_conn *c = r->c;
 
-	stream_destroy(c->stream);
-	c->stream = NULL;
-	while (c->next < c->n_addrs) {
-		int err = stream_connect(c->loop, &c->addrs[c->next++], &config, &stream_handler, c,
-					 &c->stream);
-		if (err == 0)
-			return;
-		explain(c, err);
-	}
-	give_up(c);
-}
-
-static void on_resolved(void *arg, int err, const char *why, const struct addr *addrs, size_t n)
-{
-	struct hub_conn *c = arg;
-
-	c->resolve = NULL;
-	if (err < 0 || n == 0) {
-		c->err = err < 0 ? err : -ENOENT;
-		snprintf(c->why, sizeof(c->why),
-			 "The hub's name %.120s was not found (%.120s). Check the name and this "
-			 "machine's DNS.",
-			 c->url.host, why ? why : "no address");
-		give_up(c);
+	if (c->winner) {
+		give_up(c, err, why);
 		return;
 	}
-	c->n_addrs = FL_MIN(n, (size_t)RESOLVE_MAX);
-	memcpy(c->addrs, addrs, c->n_addrs * sizeof(*addrs));
-	try_next(c);
+	if (c->way)
+		way_failed(c->way, c->loop, r->proxy, false);
+	keep_reason(c, r, err, why);
+	drop(c, r);
+	go_on(c);
 }
 
-/* The proxy resolves the name; there is one try. */
-static int connect_by_proxy(struct hub_conn *c)
+static const struct hub_dial_handler dial_handler = { on_dial_open, on_dial_read, on_dial_close };
+
+/* ---- the race ---- */
+
+static struct runner *next_waiting(struct hub_conn *c)
 {
-	struct stream_config config = {
-		.open_timeout_us = PROXY_TIMEOUT,
-		.tls = c->tls,
-		.server_name = c->url.host,
-	};
+	struct runner *best = NULL;
 
-	return tunnel_connect(c->loop, c->proxy, c->url.host, c->url.port, &config, &stream_handler,
-			      c, &c->stream);
+	for (size_t i = 0; i < c->n_runners; i++)
+		if (c->runners[i].state == WAITING && (!best || c->runners[i].at < best->at))
+			best = &c->runners[i];
+	return best;
 }
+
+static bool any_runs(const struct hub_conn *c)
+{
+	for (size_t i = 0; i < c->n_runners; i++)
+		if (c->runners[i].state == DIALLING)
+			return true;
+	return false;
+}
+
+static void start(struct hub_conn *c, struct runner *r)
+{
+	int err = hub_dial_create(c->loop, &c->url, c->tls, r->proxy, &dial_handler, r, &r->dial);
+
+	r->state = err < 0 ? OVER : DIALLING;
+	if (err < 0)
+		keep_reason(c, r, err, "Out of memory, or of open files.");
+}
+
+/* What is due starts; what is not waits as long as something may come before it. */
+static void go_on(struct hub_conn *c)
+{
+	struct runner *r;
+
+	if (c->told || c->winner)
+		return;
+	while ((r = next_waiting(c)) &&
+	       (r->at <= loop_now(c->loop) || (!c->search && !any_runs(c))))
+		start(c, r);
+	if (r) {
+		loop_timer_at(&c->timer, r->at);
+		return;
+	}
+	loop_timer_stop(&c->timer);
+	if (any_runs(c))
+		return;
+	if (c->search)
+		way_search_need(c->search);
+	else
+		give_up(c, c->err ? c->err : -ENOENT, c->why);
+}
+
+static void on_timer(void *arg)
+{
+	go_on(arg);
+}
+
+static void on_way(void *arg, struct proxy *proxy, const char *found, usec_t delay)
+{
+	struct hub_conn *c = arg;
+	usec_t at = usec_add(loop_now(c->loop), delay);
+	struct runner *r = NULL;
+
+	for (size_t i = 0; i < c->n_runners; i++)
+		if (c->runners[i].proxy == proxy)
+			r = &c->runners[i];
+	if (!r && c->n_runners < WAYS_MAX) {
+		r = &c->runners[c->n_runners++];
+		*r = (struct runner){ .c = c, .at = at };
+		r->proxy = proxy ? proxy_ref(proxy) : NULL;
+		(void)text_copy(r->found, sizeof(r->found), found);
+	} else if (r && r->state == WAITING && at < r->at) {
+		r->at = at;
+		(void)text_copy(r->found, sizeof(r->found), found);
+	}
+	/* later: the search that tells this may not have been handed to us yet */
+	if (!loop_timer_running(&c->timer) || at < c->timer.at)
+		loop_timer_at(&c->timer, at);
+}
+
+static void on_search_end(void *arg, const char *problem)
+{
+	struct hub_conn *c = arg;
+
+	c->search = NULL;
+	if (problem && !c->of)
+		(void)text_copy(c->why, sizeof(c->why), problem);
+	go_on(c);
+}
+
+static const struct way_search_handler search_handler = { on_way, on_search_end };
 
 int hub_conn_create(struct loop *loop, const struct hub_url *url, struct tls_context *tls,
-		    struct proxy *proxy, const struct hub_conn_handler *handler, void *arg,
+		    struct way *way, const struct hub_conn_handler *handler, void *arg,
 		    struct hub_conn **out)
 {
 	struct hub_conn *c = calloc(1, sizeof(*c));
+	int err = 0;
 
 	if (!c)
 		return -ENOMEM;
 	c->loop = loop;
 	c->url = *url;
 	c->tls = tls_context_ref(tls);
+	c->way = way;
 	c->handler = handler;
 	c->arg = arg;
-	c->proxy = proxy ? proxy_ref(proxy) : NULL;
-	int err = proxy ? connect_by_proxy(c)
-			: resolve_start(loop, url->host, url->port, on_resolved, c, &c->resolve);
+	loop_timer_init(loop, &c->timer, on_timer, c);
+	if (way)
+		err = way_search_start(way, loop, url, &search_handler, c, &c->search);
+	else
+		on_way(c, NULL, "direct", 0);
 	if (err < 0) {
 		hub_conn_destroy(c);
 		return err;
@@ -231,39 +244,55 @@ void hub_conn_destroy(struct hub_conn *c)
 		return;
 	c->told = true;
 	c->later_set = true;
-	resolve_cancel(c->resolve);
-	stream_destroy(c->stream);
-	c->stream = NULL;
+	if (c->winner && !c->works && c->way)
+		way_failed(c->way, c->loop, c->winner->proxy, true);
+	loop_timer_stop(&c->timer);
+	way_search_cancel(c->search);
+	c->search = NULL;
+	for (size_t i = 0; i < c->n_runners; i++) {
+		drop(c, &c->runners[i]);
+		proxy_unref(c->runners[i].proxy);
+		c->runners[i].proxy = NULL;
+	}
 	tls_context_unref(c->tls);
-	proxy_unref(c->proxy);
-	c->proxy = NULL;
 	loop_defer(c->loop, &c->later, release, c);
+}
+
+static struct stream *stream_of(const struct hub_conn *c)
+{
+	return c->winner && c->winner->dial ? hub_dial_stream(c->winner->dial) : NULL;
 }
 
 int hub_conn_write(struct hub_conn *c, struct span data)
 {
-	return c->stream ? stream_write(c->stream, data) : -EPIPE;
+	struct stream *stream = stream_of(c);
+
+	return stream ? stream_write(stream, data) : -EPIPE;
 }
 
 void hub_conn_close(struct hub_conn *c)
 {
-	if (c->stream)
-		stream_close(c->stream);
+	struct stream *stream = stream_of(c);
+
+	if (stream)
+		stream_close(stream);
 }
 
 const struct stream *hub_conn_stream(const struct hub_conn *c)
 {
-	return c->stream;
+	return stream_of(c);
 }
 
 bool hub_conn_is_local(const struct hub_conn *c)
 {
-	struct addr at;
+	return c->winner && c->winner->dial && hub_dial_is_local(c->winner->dial);
+}
 
-	if (!c->proxy)
-		return c->stream && stream_remote(c->stream, &at) &&
-		       addr_range(&at) == ADDR_LOOPBACK;
-	if (addr_parse_ip(c->url.host, &at) == 0)
-		return addr_range(&at) == ADDR_LOOPBACK;
-	return strcasecmp(c->url.host, "localhost") == 0;
+void hub_conn_works(struct hub_conn *c)
+{
+	if (c->works || !c->winner)
+		return;
+	c->works = true;
+	if (c->way)
+		way_worked(c->way, c->loop, &c->url, c->winner->proxy, c->winner->found);
 }

@@ -78,6 +78,7 @@ static void start_realtime(struct realtime *rt)
 
 	rt->ws = ws_create(&(struct ws_config){ .role = WS_CLIENT }, rng_system());
 	rt->signalr = signalr_create(&config, loop_now(rt->loop));
+	hub_conn_works(rt->conn);
 	if (!rt->ws || !rt->signalr || ws_input(rt->ws, loop_now(rt->loop), rest) < 0)
 		go_down(rt, -ENOMEM, "Out of memory.");
 	http_client_destroy(rt->http);
@@ -351,7 +352,7 @@ int realtime_create(struct loop *loop, const struct realtime_config *config,
 		&(struct http_client_config){ .timeout_us = 10 * USEC_PER_SEC });
 	int err = -ENOMEM;
 	if (rt->path && rt->http && (!config->bearer || rt->bearer))
-		err = hub_conn_create(loop, &rt->url, config->tls, config->proxy, &conn_handler, rt,
+		err = hub_conn_create(loop, &rt->url, config->tls, config->way, &conn_handler, rt,
 				      &rt->conn);
 	if (err < 0) {
 		realtime_destroy(rt);

@@ -8,8 +8,8 @@
 #include <jansson.h>
 
 #include "hublink/hub_url.h"
+#include "hublink/way.h"
 #include "io/loop.h"
-#include "io/proxy.h"
 #include "io/tls.h"
 
 #define HUB_CALLS_MAX 256 /* invocations without an answer yet */
@@ -27,9 +27,9 @@ struct realtime_handler {
 struct realtime_config {
 	const struct hub_url *url;
 	struct tls_context *tls;
-	struct proxy *proxy; /* NULL: directly */
-	const char *path;    /* "/endpoint" */
-	const char *bearer;  /* API key, or NULL */
+	struct way *way;    /* NULL: directly */
+	const char *path;   /* "/endpoint" */
+	const char *bearer; /* API key, or NULL */
 	usec_t ping_us, timeout_us;
 };
 

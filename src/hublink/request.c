@@ -49,6 +49,9 @@ static void take_response(struct hub_request *r, const struct http_response *res
 	char why[400], shown[256];
 
 	answer.body = body;
+	/* nobody else speaks like that */
+	if (body && (json_is_object(body) || json_is_array(body)))
+		hub_conn_works(r->conn);
 	if (response->status < 200 || response->status > 299) {
 		answer.err = code && message ? FL_EUNSUPPORTED : FL_EMALFORMED;
 		if (code && message)
@@ -194,7 +197,7 @@ int hub_request_start(struct loop *loop, const struct hub_request_config *config
 	int err = -ENOMEM;
 	if (r->method && r->target && r->http && (!config->body || r->body) &&
 	    (!config->bearer || r->bearer))
-		err = hub_conn_create(loop, &r->url, config->tls, config->proxy, &conn_handler, r,
+		err = hub_conn_create(loop, &r->url, config->tls, config->way, &conn_handler, r,
 				      &r->conn);
 	if (err < 0) {
 		hub_request_destroy(r);

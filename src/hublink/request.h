@@ -4,8 +4,8 @@
 #include <jansson.h>
 
 #include "hublink/hub_url.h"
+#include "hublink/way.h"
 #include "io/loop.h"
-#include "io/proxy.h"
 #include "io/tls.h"
 
 #define HUB_ANSWER_MAX (4 * 1024 * 1024) /* bytes of an answer's body */
@@ -25,7 +25,7 @@ struct hub_answer {
 struct hub_request_config {
 	const struct hub_url *url;
 	struct tls_context *tls;
-	struct proxy *proxy;	     /* NULL: directly */
+	struct way *way;	     /* NULL: directly */
 	const char *method, *target; /* "POST", "/endpoint/enrol" */
 	const char *bearer;	     /* API key, or NULL */
 	json_t *body;		     /* borrowed; NULL: none */

@@ -1,4 +1,4 @@
-#include "hublink/way.h"
+#include "hublink/way_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,43 +10,7 @@
 
 #include "base/ct.h"
 #include "base/err.h"
-
-#define THIS_MACHINE "localhost,127.0.0.0/8,::1"
-
-struct way {
-	const struct way_options *options;
-	const char *url; /* of the options or the environment; NULL: no proxy */
-	char *except, *password;
-	struct proxy *proxy;
-	struct fl_proxy peers;
-};
-
-static const char *from_environment(const char *const names[])
-{
-	for (size_t i = 0; names[i]; i++) {
-		const char *value = getenv(names[i]);
-
-		if (value && *value)
-			return value;
-	}
-	return NULL;
-}
-
-/* What libcurl's users expect; this machine's own ports no proxy can reach. */
-static int read_environment(struct way *w)
-{
-	static const char *const proxies[] = { "https_proxy", "HTTPS_PROXY", "all_proxy",
-					       "ALL_PROXY", NULL };
-	static const char *const exceptions[] = { "no_proxy", "NO_PROXY", NULL };
-	const char *except = from_environment(exceptions);
-
-	w->url = from_environment(proxies);
-	if (asprintf(&w->except, THIS_MACHINE ",%s", except ? except : "") < 0) {
-		w->except = NULL;
-		return -ENOMEM;
-	}
-	return 0;
-}
+#include "base/text.h"
 
 /* The file's one line; not by stdio, whose buffer would keep it. */
 static int read_line(int fd, char text[PROXY_CREDENTIAL_MAX + 2])
@@ -106,9 +70,19 @@ static bool has_password(const char *url)
 static int choose(struct way *w, char why[512])
 {
 	const struct way_options *o = w->options;
+	bool automatic = !o->proxy || strcmp(o->proxy, "auto") == 0;
 
-	if (!o->proxy || strcmp(o->proxy, "auto") == 0)
-		return read_environment(w);
+	if (o->pac && !automatic) {
+		snprintf(why, 512,
+			 "--pac belongs to --proxy auto; --proxy %.200s leaves nothing to ask it.",
+			 o->proxy);
+		return FL_EMALFORMED;
+	}
+	if (automatic) {
+		w->mode = WAY_AUTO;
+		return way_read_setting(w);
+	}
+	w->mode = WAY_NONE;
 	if (strcmp(o->proxy, "none") == 0)
 		return 0;
 	if (has_password(o->proxy)) {
@@ -118,17 +92,35 @@ static int choose(struct way *w, char why[512])
 			 "--proxy-password-file.");
 		return FL_EMALFORMED;
 	}
-	w->url = o->proxy;
+	w->mode = WAY_FIXED;
+	w->setting.proxy = strdup(o->proxy);
+	(void)text_copy(w->setting.found, sizeof(w->setting.found), "option");
+	return w->setting.proxy ? 0 : -ENOMEM;
+}
+
+int way_read_setting(struct way *w)
+{
+	struct wayout_setting fresh;
+	int err = wayout_setting_read(&(struct wayout_setting_from){ .pac = w->options->pac },
+				      &fresh);
+
+	if (err < 0)
+		return err;
+	wayout_setting_finish(&w->setting);
+	w->setting = fresh;
 	return 0;
 }
 
-static int make_proxy(struct way *w, const char *password, struct proxy **out, char why[512])
+/* ---- the proxies that were met; each keeps what it said to the password ---- */
+
+static int make_proxy(struct way *w, const char *url, const char *except, bool trusted,
+		      struct proxy **out, char why[512])
 {
-	struct proxy_config config = { .url = w->url,
-				       .user = w->options->user,
-				       .password = password,
+	struct proxy_config config = { .url = url,
+				       .user = trusted ? w->options->user : NULL,
+				       .password = trusted ? w->password : NULL,
 				       .ca_file = w->options->ca,
-				       .except = w->except };
+				       .except = except };
 	char said[256];
 	int err = proxy_create(&config, out, said);
 
@@ -136,6 +128,62 @@ static int make_proxy(struct way *w, const char *password, struct proxy **out, c
 		snprintf(why, 512, "%s", said);
 	return err;
 }
+
+static void forget_proxies(struct way *w)
+{
+	while (w->n_met) {
+		struct way_met *m = &w->met[--w->n_met];
+
+		proxy_unref(m->proxy);
+		ct_wipe_strp(&m->url);
+		free(m->except);
+	}
+	w->used_proxy = NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Whoever runs the network announces what they like. */
+static bool announced(const char *found)
+{
+	return strncmp(found, "wpad", 4) == 0;
+}
+
+struct proxy *way_proxy(struct way *w, const char *url, const char *except, const char *found,
+			char why[512])
+{
+	bool trusted = !announced(found);
+	struct way_met *m;
+
+	for (size_t i = 0; i < w->n_met; i++)
+		if (strcmp(w->met[i].url, url) == 0 && w->met[i].trusted == trusted &&
+		    same_text(w->met[i].except, except))
+			return w->met[i].proxy;
+	if (w->n_met == WAY_MET_MAX)
+		forget_proxies(w);
+	m = &w->met[w->n_met];
+	*m = (struct way_met){ .trusted = trusted, .url = strdup(url) };
+	m->except = except ? strdup(except) : NULL;
+	snprintf(why, 512, "Out of memory.");
+	if (!m->url || (except && !m->except) ||
+	    make_proxy(w, url, except, trusted, &m->proxy, why) < 0) {
+		ct_wipe_strp(&m->url);
+		free(m->except);
+		return NULL;
+	}
+	w->n_met++;
+	return m->proxy;
+}
+
+static struct proxy *set_proxy(struct way *w, char why[512])
+{
+	return way_proxy(w, w->setting.proxy, w->setting.except, w->setting.found, why);
+}
+
+/* ---- life ---- */
 
 int way_create(const struct way_options *options, struct way **out, char why[512])
 {
@@ -147,10 +195,11 @@ int way_create(const struct way_options *options, struct way **out, char why[512
 		w->options = options;
 		err = choose(w, why);
 	}
-	if (err == 0 && w->url && options->password_file)
+	if (err == 0 && w->mode != WAY_NONE && options->password_file)
 		err = read_password(options->password_file, &w->password, why);
-	if (err == 0 && w->url)
-		err = make_proxy(w, w->password, &w->proxy, why);
+	if (err == 0 && w->setting.proxy && !set_proxy(w, why)) {
+		err = FL_EMALFORMED;
+	}
 	if (err < 0) {
 		way_destroy(w);
 		return err;
@@ -163,44 +212,133 @@ void way_destroy(struct way *w)
 {
 	if (!w)
 		return;
+	forget_proxies(w);
 	ct_wipe_strp(&w->password);
-	proxy_unref(w->proxy);
-	free(w->except);
+	ct_wipe_strp(&w->peers_url);
+	wayout_setting_finish(&w->setting);
 	free(w);
 }
 
 void way_refresh(struct way *w)
 {
-	struct proxy *fresh;
 	char *password, why[512];
+	bool refused = false;
 
-	if (!w->proxy || !proxy_is_refused(w->proxy) || !w->options->password_file ||
+	for (size_t i = 0; i < w->n_met; i++)
+		refused = refused || proxy_is_refused(w->met[i].proxy);
+	if (!refused || !w->options->password_file ||
 	    read_password(w->options->password_file, &password, why) < 0)
 		return;
 	/* the same password is the same proxy, refused as before */
-	if (make_proxy(w, password, &fresh, why) < 0) {
+	if (w->password && ct_equal(span_str(password), span_str(w->password))) {
 		ct_wipe_strp(&password);
 		return;
 	}
-	proxy_unref(w->proxy);
-	w->proxy = fresh;
+	forget_proxies(w);
 	ct_wipe_strp(&w->password);
 	w->password = password;
+	if (w->setting.proxy)
+		(void)set_proxy(w, why);
 }
 
 struct proxy *way_to(const struct way *w, const char *host)
 {
-	return w->proxy && proxy_is_for(w->proxy, host) ? w->proxy : NULL;
+	for (size_t i = 0; w->setting.proxy && i < w->n_met; i++)
+		if (strcmp(w->met[i].url, w->setting.proxy) == 0)
+			return proxy_is_for(w->met[i].proxy, host) ? w->met[i].proxy : NULL;
+	return NULL;
 }
 
 const struct fl_proxy *way_of_peers(struct way *w)
 {
-	if (!w->proxy)
+	bool trusted = true;
+	const char *url = w->setting.proxy;
+
+	if (w->used_proxy) {
+		trusted = !announced(w->used_found);
+		for (size_t i = 0; i < w->n_met; i++)
+			if (w->met[i].proxy == w->used_proxy)
+				url = w->met[i].url;
+	}
+	ct_wipe_strp(&w->peers_url);
+	w->peers_url = url ? strdup(url) : NULL;
+	if (!w->peers_url)
 		return NULL;
-	w->peers = (struct fl_proxy){ .url = w->url,
-				      .user = w->options->user,
-				      .password = w->password,
+	w->peers = (struct fl_proxy){ .url = w->peers_url,
+				      .user = trusted ? w->options->user : NULL,
+				      .password = trusted ? w->password : NULL,
 				      .ca_file = w->options->ca,
-				      .except = w->except };
+				      .except = w->setting.except };
 	return &w->peers;
+}
+
+/* ---- what is known about them ---- */
+
+void way_on_problem(struct way *w, void (*fn)(void *arg, const char *cause, const char *why),
+		    void *arg)
+{
+	w->on_problem = fn;
+	w->on_problem_arg = arg;
+}
+
+const char *way_used(const struct way *w)
+{
+	return w->used;
+}
+
+const char *way_used_found(const struct way *w)
+{
+	return w->used_found;
+}
+
+const char *way_name(const struct proxy *proxy)
+{
+	return proxy ? proxy_text(proxy) : "direct";
+}
+
+static struct way_fault *fault_of(struct way *w, const char *name)
+{
+	for (size_t i = 0; i < WAY_FAULTS_MAX; i++)
+		if (strcmp(w->faults[i].name, name) == 0)
+			return &w->faults[i];
+	return NULL;
+}
+
+void way_worked(struct way *w, struct loop *loop, const struct hub_url *url, struct proxy *proxy,
+		const char *found)
+{
+	struct way_fault *f = fault_of(w, way_name(proxy));
+
+	if (f)
+		*f = (struct way_fault){ 0 };
+	(void)text_copy(w->used, sizeof(w->used), way_name(proxy));
+	(void)text_copy(w->used_found, sizeof(w->used_found), found);
+	w->used_proxy = proxy;
+}
+
+void way_failed(struct way *w, struct loop *loop, struct proxy *proxy, bool opened)
+{
+	const char *name = way_name(proxy);
+	struct way_fault *f = fault_of(w, name);
+
+	/* directly is what everybody falls back to: it is only put off where a stranger answers */
+	if (!proxy && !opened)
+		return;
+	if (!f) {
+		f = &w->faults[0];
+		for (size_t i = 1; i < WAY_FAULTS_MAX; i++)
+			if (w->faults[i].until < f->until)
+				f = &w->faults[i];
+		*f = (struct way_fault){ 0 };
+		(void)text_copy(f->name, sizeof(f->name), name);
+	}
+	f->wait = f->wait ? usec_min(2 * f->wait, WAY_FAULT_MOST) : WAY_FAULT_FIRST;
+	f->until = usec_add(loop_now(loop), f->wait);
+}
+
+bool way_is_put_off(struct way *w, struct loop *loop, const struct proxy *proxy)
+{
+	const struct way_fault *f = fault_of(w, way_name(proxy));
+
+	return f && f->until > loop_now(loop);
 }

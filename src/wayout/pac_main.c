@@ -188,16 +188,19 @@ static bool load(JSContextRef js, const char *script, char *why, size_t cap)
 
 static JSObjectRef find_function(JSContextRef js)
 {
-	static const char *const names[] = { "FindProxyForURLEx", "FindProxyForURL" };
+	/* as the file itself sees them: "const FindProxyForURL = …" makes no property */
+	static const char *const names[] = {
+		"typeof FindProxyForURLEx === 'function' ? FindProxyForURLEx : null",
+		"typeof FindProxyForURL === 'function' ? FindProxyForURL : null",
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		JSStringRef text = JSStringCreateWithUTF8CString(names[i]);
-		JSValueRef v = JSObjectGetProperty(js, JSContextGetGlobalObject(js), text, NULL);
+		JSValueRef value = JSEvaluateScript(js, text, NULL, NULL, 1, NULL);
 
 		JSStringRelease(text);
-		if (v && JSValueIsObject(js, v) &&
-		    JSObjectIsFunction(js, JSValueToObject(js, v, NULL)))
-			return JSValueToObject(js, v, NULL);
+		if (value && JSValueIsObject(js, value))
+			return JSValueToObject(js, value, NULL);
 	}
 	return NULL;
 }

@@ -130,13 +130,13 @@ class Programs:
     def way_out(self):
         return ["--proxy", self.proxy] if self.proxy else []
 
-    def start_client(self, *args, host=0, online=True, **more):
+    def start_client(self, *args, host=0, online=True, environment=None, **more):
         """An enrolled fairlead-client, which uses the site's proxy; waits until the hub has it online unless told not to."""
         hub, folder = self.lab.hub, self.lab.folder()
         home = folder / "home"
         home.mkdir()
         client = LabClient(self.hosts[host], hub, folder / "client", *self.way_out(), *args, token=hub.token(),
-                           env=dict(os.environ, HOME=str(home), SHELL="/bin/sh", PS1="$ "), **more)
+                           env=dict(os.environ, HOME=str(home), SHELL="/bin/sh", PS1="$ ") | (environment or {}), **more)
         self.lab.ends.callback(end, client)
         if online:
             client.said("hub-connected")

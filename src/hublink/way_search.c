@@ -1,0 +1,193 @@
+/* The ways to one host, in the order in which they are to be tried. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "hublink/way_inside.h"
+#include "wayout/ask.h"
+
+#define STEP_US (300 * USEC_PER_MSEC)	  /* between one way and the next */
+#define PUT_OFF_US (1000 * USEC_PER_MSEC) /* one that failed lately waits for the others */
+#define LIMIT_US (10 * USEC_PER_SEC)
+
+struct way_search {
+	struct way *w;
+	struct loop *loop;
+	struct hub_url url;
+	const struct way_search_handler *handler;
+	void *arg;
+	struct ask *ask; /* the PAC file that is set */
+	usec_t began;
+	struct loop_timer limit;
+	struct loop_deferred end, release;
+	bool ending, over, dead;
+	char problem[500];
+};
+
+/* ---- what is told ---- */
+
+static void end_search(void *arg)
+{
+	struct way_search *s = arg;
+
+	if (s->dead || s->over)
+		return;
+	s->over = true;
+	s->handler->on_end(s->arg, *s->problem ? s->problem : NULL);
+}
+
+/* At the end of the turn, when nothing is under way any more. */
+static void end_if_done(struct way_search *s)
+{
+	if (s->ask || s->ending)
+		return;
+	s->ending = true;
+	loop_defer(s->loop, &s->end, end_search, s);
+}
+
+static void problem(struct way_search *s, const char *found, const char *cause, const char *why)
+{
+	struct way *w = s->w;
+
+	if (!*s->problem)
+		(void)text_copy(s->problem, sizeof(s->problem), why);
+	if (w->on_problem)
+		w->on_problem(w->on_problem_arg, cause, why);
+}
+
+static void tell(struct way_search *s, struct proxy *proxy, const char *found, usec_t delay)
+{
+	if (way_is_put_off(s->w, s->loop, proxy))
+		delay = usec_add(delay, PUT_OFF_US);
+	s->handler->on_way(s->arg, proxy, found, delay);
+}
+
+/* ---- the PAC file ---- */
+
+/* Its list from now on, each step later than the one before. */
+static void tell_list(struct way_search *s, const struct pac_ways *ways, const char *found)
+{
+	char url[PAC_URL_CAP], why[512];
+	usec_t delay = 0;
+
+	for (size_t i = 0; i < ways->n; i++) {
+		const struct pac_way *way = &ways->list[i];
+		struct proxy *proxy = NULL;
+
+		if (way->kind != PAC_DIRECT) {
+			proxy = way_proxy(s->w, pac_way_format(way, url), s->w->setting.except,
+					  found, why);
+			if (!proxy) {
+				problem(s, found, "pac-proxy", why);
+				continue;
+			}
+		}
+		tell(s, proxy, found, delay);
+		delay += STEP_US;
+	}
+}
+
+static void on_answer(void *arg, const char *cause, const char *why, const struct pac_ways *ways)
+{
+	struct way_search *s = arg;
+
+	if (cause)
+		problem(s, s->w->setting.found, cause, why);
+	else
+		tell_list(s, ways, s->w->setting.found);
+	ask_cancel(s->ask);
+	s->ask = NULL;
+	end_if_done(s);
+}
+
+static int ask_pac(struct way_search *s)
+{
+	char url[HUB_HOST_MAX + 40];
+
+	snprintf(url, sizeof(url), "%s/", s->url.base);
+	return ask_start(s->loop, s->w->setting.pac, url, s->url.host, on_answer, s, &s->ask);
+}
+
+/* ---- the search ---- */
+
+static int search(struct way_search *s)
+{
+	struct way *w = s->w;
+	const struct wayout_setting *set = &w->setting;
+	char why[512];
+	struct proxy *proxy = set->proxy ? way_proxy(w, set->proxy, set->except, set->found, why)
+					 : NULL;
+
+	if (w->mode == WAY_FIXED) {
+		tell(s, proxy, set->found, 0);
+		return 0;
+	}
+	if (w->mode == WAY_NONE || proxy_list_has(WAY_THIS_MACHINE, s->url.host) ||
+	    (set->except && proxy_list_has(set->except, s->url.host))) {
+		tell(s, NULL, "direct", 0);
+		return 0;
+	}
+	if (set->proxy && !proxy)
+		problem(s, set->found, "proxy-address", why);
+	if (proxy)
+		tell(s, proxy, set->found, 0);
+	tell(s, NULL, "direct", proxy || set->pac ? STEP_US : 0);
+	return set->pac ? ask_pac(s) : 0;
+}
+
+static void on_limit(void *arg)
+{
+	struct way_search *s = arg;
+
+	ask_cancel(s->ask);
+	s->ask = NULL;
+	end_if_done(s);
+}
+
+int way_search_start(struct way *w, struct loop *loop, const struct hub_url *url,
+		     const struct way_search_handler *handler, void *arg, struct way_search **out)
+{
+	struct way_search *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->w = w;
+	s->loop = loop;
+	s->url = *url;
+	s->handler = handler;
+	s->arg = arg;
+	s->began = loop_now(loop);
+	loop_timer_init(loop, &s->limit, on_limit, s);
+	loop_timer_after(&s->limit, LIMIT_US);
+	err = search(s);
+	if (err < 0) {
+		way_search_cancel(s);
+		return err;
+	}
+	end_if_done(s);
+	*out = s;
+	return 0;
+}
+
+void way_search_need(struct way_search *s)
+{
+}
+
+static void release(void *arg)
+{
+	free(arg);
+}
+
+void way_search_cancel(struct way_search *s)
+{
+	if (!s || s->dead)
+		return;
+	s->dead = true;
+	loop_timer_stop(&s->limit);
+	ask_cancel(s->ask);
+	/* behind the end, which may have been deferred earlier */
+	loop_defer(s->loop, &s->release, release, s);
+}

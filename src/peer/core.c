@@ -410,16 +410,32 @@ static int dtls_again(struct peer *p, usec_t now)
 	return dtls_timer_due(p) <= now ? dtls_timeout(p->dtls, now) : 0;
 }
 
-/* Data is acknowledged within a round trip and a little: where nothing comes in, the path may be
- * dead, and ICE would only notice when the next consent is due. */
+static usec_t answer_due(const struct peer *p)
+{
+	return p->unanswered_us ? p->suspect_at : USEC_NEVER;
+}
+
+/* Data is acknowledged within a round trip and a little, and video by feedback soon: where nothing
+ * comes in, the path may be dead, and ICE would only notice when the next consent is due. */
 static usec_t suspect_due(const struct peer *p)
 {
-	return p->unanswered_us && p->state == PEER_CONNECTED ? p->suspect_at : USEC_NEVER;
+	usec_t feedback = p->feedback_due ? p->feedback_due : USEC_NEVER;
+
+	return p->state == PEER_CONNECTED ? usec_min(answer_due(p), feedback) : USEC_NEVER;
 }
 
 static void expect_answer(struct peer *p, usec_t now)
 {
 	p->suspect_at = usec_add(now, FL_MAX(UNANSWERED_MIN_US, 3 * (usec_t)p->path.rtt_us));
+}
+
+static void suspect_path(struct peer *p, usec_t now)
+{
+	if (answer_due(p) <= now)
+		expect_answer(p, now);
+	if (p->feedback_due <= now)
+		p->feedback_due = 0; /* until more is sent */
+	ice_suspect(p->ice, now);
 }
 
 bool peer_suspicious(const struct peer *p)
@@ -438,10 +454,8 @@ int peer_timeout(struct peer *p, usec_t now)
 {
 	int err = 0;
 
-	if (suspect_due(p) <= now) {
-		expect_answer(p, now);
-		ice_suspect(p->ice, now);
-	}
+	if (suspect_due(p) <= now)
+		suspect_path(p, now);
 	if (p->ice && ice_deadline(p->ice) <= now)
 		err = ice_timeout(p->ice, now);
 	if (err == 0 && dtls_due(p) <= now)
@@ -716,7 +730,7 @@ static bool next_output(struct peer *p, usec_t now, struct dgram *out)
 
 	if (!ice && dtls_output(p, out)) /* counted when it was sealed */
 		return true;
-	if (ice || peer_video_output(p, out)) {
+	if (ice || peer_video_output(p, now, out)) {
 		bucket_sent(&p->bucket, now, out->data.len, false);
 		return true;
 	}

@@ -144,6 +144,8 @@ struct peer {
 	struct srtp_session *srtp;
 	struct video *video;
 	struct video_output video_out;
+	usec_t feedback_due; /* when ICE is to be told that none came to what we sent; 0: none is
+			      * waited for */
 
 	/* events */
 	struct event events[PEER_EVENTS_MAX];
@@ -209,7 +211,7 @@ struct channel_queue *peer_queue(const struct peer *p, int id);
 void peer_start_video(struct peer *p, usec_t now);
 void peer_input_rtcp(struct peer *p, usec_t now, struct span packet);
 bool peer_video_event(struct peer *p, struct fl_event *out);
-bool peer_video_output(struct peer *p, struct dgram *out);
+bool peer_video_output(struct peer *p, usec_t now, struct dgram *out);
 void peer_video_path(struct peer *p, usec_t now);
 void peer_video_limit(struct peer *p, usec_t now);
 

@@ -5,6 +5,10 @@
 #include "peer/internal.h"
 
 #define RTCP_MAX 2048
+/* How long feedback may take. Transport-wide feedback comes each 50 to 250 ms; without it there are
+ * reports, once a second in browsers and half as much again at worst (RFC 3550 §6.3.1). */
+#define FEEDBACK_US USEC_PER_SEC
+#define REPORT_US (2500 * USEC_PER_MSEC)
 
 /* Keys of RFC 5764 §4.2, as soon as DTLS is through. */
 static int start_srtp(struct peer *p)
@@ -95,10 +99,12 @@ void peer_input_rtcp(struct peer *p, usec_t now, struct span packet)
 	}
 	memcpy(plain, packet.ptr, packet.len);
 	n = srtp_session_unprotect(p->srtp, true, plain, packet.len);
-	if (n < 0)
+	if (n < 0) {
 		p->stats.rtp_refused++;
-	else
-		video_input_rtcp(p->video, now, span_of(plain, (size_t)n));
+		return;
+	}
+	p->feedback_due = 0;
+	video_input_rtcp(p->video, now, span_of(plain, (size_t)n));
 }
 
 int peer_video_send(struct peer *p, usec_t now, struct span frame, bool keyframe, usec_t capture_us)
@@ -120,7 +126,14 @@ bool peer_video_event(struct peer *p, struct fl_event *out)
 	return true;
 }
 
-bool peer_video_output(struct peer *p, struct dgram *out)
+static void await_feedback(struct peer *p, usec_t now)
+{
+	usec_t usual = p->video_choice.ext_twcc ? FEEDBACK_US : REPORT_US;
+
+	p->feedback_due = usec_add(now, FL_MAX(usual, 3 * (usec_t)p->path.rtt_us));
+}
+
+bool peer_video_output(struct peer *p, usec_t now, struct dgram *out)
 {
 	struct video_output v;
 
@@ -129,6 +142,8 @@ bool peer_video_output(struct peer *p, struct dgram *out)
 
 		if (n < 0)
 			continue;
+		if (!v.rtcp && !p->feedback_due)
+			await_feedback(p, now);
 		*out = (struct dgram){ p->path.local, p->path.remote, span_of(v.data, (size_t)n),
 				       p->path.via };
 		return true;

@@ -22,7 +22,9 @@ struct peer_node {
 	bool offerer;
 	bool foreign;	    /* its descriptions do not say that it is libfairlead */
 	const char *claims; /* this fingerprint in its descriptions instead of its own */
+	bool wants_video;   /* its descriptions have a section that receives VP8, with mid "v" */
 
+	unsigned videos; /* that became ready to send */
 	unsigned connected, routes, disconnected, opened, closed, failed, channels_closed, messages;
 	usec_t opened_at, first_message_at, connected_at;
 	int channel; /* the latest that opened */

@@ -11,6 +11,7 @@
 #define SEAL_BATCH 256
 #define UNANSWERED_MIN_US (400 * USEC_PER_MSEC) /* or three round trips: the path is looked at */
 #define HEARD_GRACE_US (3 * USEC_PER_MSEC)	/* an answer may be just behind the check */
+#define WAKE_US USEC_PER_SEC			/* a shorter sleep needs no notice */
 #define REPEATED_US                                                                                \
 	(150 * USEC_PER_MSEC) /* what SCTP sends without an answer by then, it repeats */
 
@@ -443,11 +444,17 @@ bool peer_suspicious(const struct peer *p)
 	return p->ice && ice_suspicious(p->ice);
 }
 
-void peer_suspect(struct peer *p, usec_t now)
+bool peer_note_asleep(struct peer *p, usec_t now, usec_t asleep)
 {
-	if (p->ice)
+	bool woke = p->asleep_known && asleep >= usec_add(p->asleep, WAKE_US);
+
+	if (p->asleep_known && !woke)
+		return false;
+	p->asleep_known = true;
+	p->asleep = asleep;
+	if (woke && p->ice)
 		ice_suspect(p->ice, now);
-	peer_pump(p, now);
+	return woke;
 }
 
 int peer_timeout(struct peer *p, usec_t now)

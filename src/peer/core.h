@@ -158,8 +158,13 @@ int peer_video_send(struct peer *p, usec_t now, struct span frame, bool keyframe
 void peer_route(const struct peer *p, struct fl_route *out);
 /* The path is under suspicion, or lost: other local candidates may be needed soon. */
 bool peer_suspicious(const struct peer *p);
-/* The clock stood still (sleep), or the network is another one: the path is looked at now. */
-void peer_suspect(struct peer *p, usec_t now);
+/*
+ * How long this machine has slept since its start (usec_asleep()), told as often as the driver
+ * likes. True when that has grown by a second or more since it was last told: our clock stood
+ * still, the networks did not. The path is looked at now; addresses and relays are for the driver
+ * to look at. The first word is where it counts from.
+ */
+bool peer_note_asleep(struct peer *p, usec_t now, usec_t asleep);
 /* The addresses of the other side that a relay of ours may have to reach. How many. */
 size_t peer_relay_targets(const struct peer *p, struct addr *out, size_t cap);
 /* Where data goes now; level ICE_PATH_NONE before there is an agent. */

@@ -8,8 +8,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
-#define BUFFER (4 << 20)     /* bytes asked for of the kernel, per socket and direction */
-#define WAKE_US USEC_PER_SEC /* a shorter sleep needs no notice */
+#define BUFFER (4 << 20) /* bytes asked for of the kernel, per socket and direction */
 
 static void on_ifaces(void *arg);
 
@@ -72,16 +71,10 @@ void driver_gathered(struct fl_peer *p)
 		peer_end_of_locals(p->core, usec_monotonic());
 }
 
-/* The clock of our timers stands still while the machine sleeps. Networks do not. */
 static void notice_wake(struct fl_peer *p)
 {
-	usec_t asleep = usec_asleep();
-
-	if (asleep < usec_add(p->asleep, WAKE_US))
-		return;
-	p->asleep = asleep;
-	on_ifaces(p);
-	peer_suspect(p->core, usec_monotonic());
+	if (peer_note_asleep(p->core, usec_monotonic(), usec_asleep()))
+		on_ifaces(p);
 }
 
 static void on_timer(void *arg)
@@ -106,6 +99,7 @@ static void on_batch(void *arg, const struct dgram *dgrams, size_t n)
 		if (peer_input(p->core, now, &d) < 0)
 			break;
 	}
+	notice_wake(p);
 	driver_flush(p);
 }
 
@@ -251,6 +245,8 @@ static void on_ifaces(void *arg)
 {
 	struct fl_peer *p = arg;
 
+	/* a link that comes up is often the first that is heard after a sleep */
+	(void)peer_note_asleep(p->core, usec_monotonic(), usec_asleep());
 	match_ifaces(p);
 	driver_relays_moved(p);
 	driver_nat_moved(p);
@@ -295,11 +291,11 @@ int driver_init(struct fl_peer *p, const struct fl_peer_config *config)
 		return err;
 	p->loopback = config->loopback;
 	core.policy = p->rules.core;
-	p->asleep = usec_asleep();
 	loop_timer_init(p->loop, &p->timer, on_timer, p);
 	err = peer_create(&core, rng_system(), &p->core);
 	if (err < 0)
 		return err;
+	(void)peer_note_asleep(p->core, usec_monotonic(), usec_asleep());
 	if (config->proxy)
 		err = take_proxy(p, config->proxy);
 	if (err < 0)

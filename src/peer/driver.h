@@ -144,7 +144,6 @@ struct fl_peer {
 	size_t n_servers;
 	struct driver_nat nat;
 	struct loop_timer relays_timer; /* to let go of what is not used */
-	usec_t asleep;			/* as last seen */
 	bool suspicious;		/* the path, when last looked at */
 	struct loop_deferred flush;
 	bool flush_set;

@@ -104,6 +104,8 @@ struct peer {
 	struct pktq early;	/* tag: via; data: addresses and packet, see core.c */
 	unsigned n_early;
 	struct ice_path path;
+	usec_t asleep; /* of peer_note_asleep(); when asleep_known */
+	bool asleep_known;
 	struct ice_path early_paths[PEER_EARLY_PATHS]; /* where the present output also goes */
 	size_t n_early_paths, next_early_path;
 	struct span copies; /* the datagram that still goes to early_paths[next…] */

@@ -376,6 +376,37 @@ static void test_dead_path_beside_another(void **state)
 	}
 }
 
+/* The machine slept, which its clock does not tell: the path is checked at once, once. Where it is
+ * dead that is known in two seconds, though nothing is sent. */
+static void test_sleep(void **state)
+{
+	for (int dead = 0; dead < 2; dead++) {
+		usec_t asleep = 5 * 3600 * USEC_PER_SEC;
+		struct net t = { 0 };
+		uint64_t before;
+
+		one_lan(&t, 11, &far);
+		assert_false(peer_note_asleep(t.a.peer, sim_now(t.sim), asleep));
+		peer_node_offer(&t.a, "x");
+		run(&t, 10 * USEC_PER_SEC);
+		before = sim_stats(t.sim)->sent;
+		assert_false(peer_note_asleep(t.a.peer, sim_now(t.sim), asleep + 500000));
+		peer_node_turn(&t.a);
+		assert_int_equal(sim_stats(t.sim)->sent, before);
+		sim_host_cut(t.b.host, dead);
+		asleep += 60 * USEC_PER_SEC;
+		assert_true(peer_note_asleep(t.a.peer, sim_now(t.sim), asleep));
+		assert_true(peer_suspicious(t.a.peer));
+		assert_false(peer_note_asleep(t.a.peer, sim_now(t.sim), asleep));
+		peer_node_turn(&t.a);
+		assert_true(sim_stats(t.sim)->sent > before);
+		run(&t, 2 * USEC_PER_SEC);
+		assert_int_equal(peer_suspicious(t.a.peer), dead);
+		assert_int_equal(t.a.disconnected, dead);
+		end(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +423,7 @@ int main(void)
 		TEST(test_idle),
 		TEST(test_dead_path),
 		TEST(test_dead_path_beside_another),
+		TEST(test_sleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

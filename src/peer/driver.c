@@ -99,7 +99,6 @@ static void on_batch(void *arg, const struct dgram *dgrams, size_t n)
 		if (peer_input(p->core, now, &d) < 0)
 			break;
 	}
-	notice_wake(p);
 	driver_flush(p);
 }
 

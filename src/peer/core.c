@@ -10,7 +10,6 @@
 #define EARLY_BYTES 16384
 #define SEAL_BATCH 256
 #define UNANSWERED_MIN_US (400 * USEC_PER_MSEC) /* or three round trips: the path is looked at */
-#define HEARD_GRACE_US (3 * USEC_PER_MSEC)	/* an answer may be just behind the check */
 #define WAKE_US USEC_PER_SEC			/* a shorter sleep needs no notice */
 #define REPEATED_US                                                                                \
 	(150 * USEC_PER_MSEC) /* what SCTP sends without an answer by then, it repeats */
@@ -200,151 +199,6 @@ void peer_note_error(struct peer *p, const struct addr *local, const struct addr
 		ice_note_error(p->ice, local, remote, via, err);
 }
 
-int peer_make_dtls(struct peer *p, enum dtls_role role)
-{
-	dtls_destroy(p->dtls);
-	p->dtls = NULL;
-	p->role = role;
-	p->dtls_started = false;
-	return dtls_create(p->identity, role, &p->dtls);
-}
-
-/* The active side's ClientHello, once. */
-void peer_start_dtls(struct peer *p, usec_t now)
-{
-	if (p->dtls_started || p->role != DTLS_ACTIVE)
-		return;
-	p->dtls_started = true;
-	if (dtls_start(p->dtls, now) < 0)
-		peer_fail(p, -ENOMEM, "DTLS: out of memory.");
-}
-
-/* Has the other side proved that it holds this address? */
-static bool heard_from(const struct peer *p, const struct addr *remote)
-{
-	struct ice_pair_info pairs[ICE_PAIRS_MAX];
-	size_t n = ice_pairs(p->ice, pairs, ICE_PAIRS_MAX);
-
-	if (peer_policy_waits(p))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if ((pairs[i].received || pairs[i].answered) &&
-		    addr_equal(&pairs[i].remote, remote))
-			return true;
-	return false;
-}
-
-/* A browser takes DTLS only after its own check was answered. */
-static bool heard_from_any(const struct peer *p)
-{
-	struct ice_pair_info pairs[ICE_PAIRS_MAX];
-	size_t n = ice_pairs(p->ice, pairs, ICE_PAIRS_MAX);
-
-	for (size_t i = 0; i < n; i++)
-		if (pairs[i].received)
-			return true;
-	return false;
-}
-
-static void consider_start(struct peer *p, usec_t now)
-{
-	if (p->state != PEER_STARTED || p->dtls_started || p->role != DTLS_ACTIVE)
-		return;
-	if (p->remote_native || heard_from_any(p))
-		peer_start_dtls(p, now);
-}
-
-/*
- * A check of the other side shows a pair that works, up to a round trip before ours is answered.
- * What we said before, to pairs that were only guessed, may have ended at a NAT or a relay that did
- * not let it in yet.
- */
-static void note_heard(struct peer *p, usec_t now)
-{
-	if (p->heard || p->state != PEER_STARTED || !heard_from_any(p))
-		return;
-	p->heard = true;
-	if (p->role == DTLS_PASSIVE)
-		p->heard_due = usec_add(now, HEARD_GRACE_US);
-}
-
-static void hold_early(struct peer *p, const struct dgram *d)
-{
-	uint8_t *dst = NULL;
-	size_t len = sizeof(d->remote) + sizeof(d->local) + d->data.len;
-
-	if (p->n_early < PEER_EARLY_MAX)
-		dst = pktq_reserve(&p->early, len);
-	if (!dst) {
-		p->stats.early_dropped++;
-		return;
-	}
-	memcpy(dst, &d->remote, sizeof(d->remote));
-	memcpy(dst + sizeof(d->remote), &d->local, sizeof(d->local));
-	memcpy(dst + sizeof(d->remote) + sizeof(d->local), d->data.ptr, d->data.len);
-	pktq_commit(&p->early, d->via, len);
-	p->n_early++;
-	p->stats.early_held++;
-}
-
-static int take_dtls(struct peer *p, usec_t now, const struct dgram *d)
-{
-	int err;
-
-	p->heard_due = USEC_NEVER;
-	ice_note_data(p->ice, now, d);
-	err = dtls_input(p->dtls, now, d->data);
-	if (p->role == DTLS_PASSIVE)
-		p->dtls_started = true;
-	return err;
-}
-
-/* Handshake packets that waited for their address to be checked. */
-void peer_use_early(struct peer *p, usec_t now)
-{
-	unsigned n = p->n_early;
-
-	while (n--) {
-		struct span kept;
-		struct reader r;
-		struct dgram d;
-		uint32_t via;
-
-		if (!pktq_pop(&p->early, &via, &kept))
-			break;
-		d.via = (enum dgram_via)via;
-		r = reader_of(kept);
-		reader_copy(&r, &d.remote, sizeof(d.remote));
-		reader_copy(&r, &d.local, sizeof(d.local));
-		d.data = reader_rest(&r);
-		p->n_early--;
-		if (heard_from(p, &d.remote)) {
-			if (take_dtls(p, now, &d) < 0)
-				peer_fail(p, -ENOMEM, "DTLS: out of memory.");
-		} else {
-			uint8_t copy[2048]; /* kept lies in the queue that it goes back to */
-
-			if (d.data.len > sizeof(copy))
-				continue;
-			memcpy(copy, d.data.ptr, d.data.len);
-			d.data.ptr = copy;
-			hold_early(p, &d);
-		}
-	}
-}
-
-static int input_dtls(struct peer *p, usec_t now, const struct dgram *d)
-{
-	if (!p->dtls || p->state == PEER_NEW || p->state == PEER_CLOSED)
-		return 0;
-	if (p->state == PEER_CONNECTED)
-		return dtls_input(p->dtls, now, d->data);
-	if (p->state == PEER_STARTED && heard_from(p, &d->remote))
-		return take_dtls(p, now, d);
-	hold_early(p, d);
-	return 0;
-}
-
 /* RFC 7983 §7 */
 int peer_input(struct peer *p, usec_t now, const struct dgram *d)
 {
@@ -360,14 +214,11 @@ int peer_input(struct peer *p, usec_t now, const struct dgram *d)
 	if (first < 20 && !peer_policy_lets(p, d, false))
 		return 0;
 	if (first >= 20 && first <= 63) {
-		err = input_dtls(p, now, d);
+		err = peer_input_dtls(p, now, d);
 	} else if (stun_is_message(d->data)) {
 		err = ice_input(p->ice, now, d);
 		peer_found_checked(p, now);
-		if (p->n_early && p->state == PEER_STARTED)
-			peer_use_early(p, now);
-		consider_start(p, now);
-		note_heard(p, now);
+		peer_checked(p, now);
 	} else if (first >= 128 && first <= 191) {
 		peer_input_rtcp(p, now, d->data);
 	} else {
@@ -375,40 +226,6 @@ int peer_input(struct peer *p, usec_t now, const struct dgram *d)
 	}
 	peer_pump(p, now);
 	return err;
-}
-
-static bool dtls_timer_on(const struct peer *p)
-{
-	return p->dtls && p->dtls_started && p->state >= PEER_STARTED && p->state <= PEER_CONNECTED;
-}
-
-/* OpenSSL gives up after a dozen repetitions: they are kept for the time when they can arrive, and
- * an address that has not answered yet gets few of them (RFC 7675 has the spirit). */
-static usec_t dtls_timer_due(const struct peer *p)
-{
-	usec_t at;
-
-	if (!dtls_timer_on(p) || p->path.level == ICE_PATH_NONE ||
-	    (p->path.level < ICE_PATH_VALID &&
-	     dtls_stats(p->dtls)->retransmissions >= PEER_EARLY_REPEATS))
-		return USEC_NEVER;
-	at = dtls_deadline(p->dtls);
-	return at == USEC_NEVER ? at : FL_MAX(at, p->dtls_not_before);
-}
-
-static usec_t dtls_due(const struct peer *p)
-{
-	return usec_min(p->heard_due, dtls_timer_due(p));
-}
-
-static int dtls_again(struct peer *p, usec_t now)
-{
-	if (p->heard_due <= now) {
-		p->heard_due = USEC_NEVER;
-		if (p->dtls && p->state == PEER_STARTED)
-			dtls_repeat(p->dtls);
-	}
-	return dtls_timer_due(p) <= now ? dtls_timeout(p->dtls, now) : 0;
 }
 
 static usec_t answer_due(const struct peer *p)
@@ -465,8 +282,8 @@ int peer_timeout(struct peer *p, usec_t now)
 		suspect_path(p, now);
 	if (p->ice && ice_deadline(p->ice) <= now)
 		err = ice_timeout(p->ice, now);
-	if (err == 0 && dtls_due(p) <= now)
-		err = dtls_again(p, now);
+	if (err == 0 && peer_dtls_due(p) <= now)
+		err = peer_dtls_timeout(p, now);
 	if (err == 0 && p->assoc && assoc_deadline(p->assoc) <= now)
 		err = assoc_timeout(p->assoc, now);
 	if (p->video && video_deadline(p->video) <= now)
@@ -483,7 +300,7 @@ usec_t peer_deadline(const struct peer *p)
 {
 	usec_t at = p->ice && p->state != PEER_CLOSED ? ice_deadline(p->ice) : USEC_NEVER;
 
-	at = usec_min(at, dtls_due(p));
+	at = usec_min(at, peer_dtls_due(p));
 	at = usec_min(at, suspect_due(p));
 	if (p->state != PEER_CLOSED && p->state != PEER_FAILED)
 		at = usec_min(at, peer_policy_deadline(p));
@@ -532,12 +349,6 @@ static void repeat_data(struct peer *p)
 	if (p->repeat_len && dtls_send(p->dtls, span_of(p->repeat, p->repeat_len)) < 0)
 		p->stats.unsent++;
 	p->repeat_len = 0;
-}
-
-static bool same_path(const struct ice_path *a, const struct ice_path *b)
-{
-	return a->via == b->via && addr_equal(&a->local, &b->local) &&
-	       addr_equal(&a->remote, &b->remote);
 }
 
 /* FL_EVENT_ROUTE once for each selection: the first, another pair, or any after a silence or a
@@ -636,47 +447,6 @@ void peer_pump(struct peer *p, usec_t now)
 	pump_dtls(p, now);
 }
 
-/* Where a DTLS datagram goes: false when it must wait for an address. */
-static bool choose_paths(struct peer *p)
-{
-	size_t cap = p->remote_native ? PEER_EARLY_PATHS : 1;
-
-	p->n_early_paths = p->next_early_path = 0;
-	if (peer_policy_waits(p))
-		return false;
-	if (p->path.level >= ICE_PATH_VALID)
-		return true;
-	p->n_early_paths = ice_early_paths(p->ice, p->early_paths, cap);
-	return p->n_early_paths > 0;
-}
-
-static bool to_path(const struct ice_path *path, struct span data, struct dgram *out)
-{
-	*out = (struct dgram){ path->local, path->remote, data, path->via };
-	return true;
-}
-
-static bool dtls_output(struct peer *p, struct dgram *out)
-{
-	struct span data;
-
-	if (p->copies.len) { /* the same flight on the next early path */
-		data = p->copies;
-		if (p->next_early_path + 1 >= p->n_early_paths)
-			p->copies = (struct span){ NULL, 0 };
-		return to_path(&p->early_paths[p->next_early_path++], data, out);
-	}
-	if (!p->dtls || p->state < PEER_STARTED || !choose_paths(p) ||
-	    !dtls_next_output(p->dtls, &data))
-		return false;
-	if (p->n_early_paths == 0)
-		return to_path(&p->path, data, out);
-	p->next_early_path = 1;
-	if (p->n_early_paths > 1)
-		p->copies = data;
-	return to_path(&p->early_paths[0], data, out);
-}
-
 /* A DATA chunk, the one kind that is always answered (RFC 9260 §3.2, §6.2)? */
 static bool carries_data(struct span packet)
 {
@@ -735,13 +505,13 @@ static bool next_output(struct peer *p, usec_t now, struct dgram *out)
 {
 	bool ice = ice_next_output(p->ice, out);
 
-	if (!ice && dtls_output(p, out)) /* counted when it was sealed */
+	if (!ice && peer_dtls_output(p, out)) /* counted when it was sealed */
 		return true;
 	if (ice || peer_video_output(p, now, out)) {
 		bucket_sent(&p->bucket, now, out->data.len, false);
 		return true;
 	}
-	return seal_sctp(p, now) && dtls_output(p, out);
+	return seal_sctp(p, now) && peer_dtls_output(p, out);
 }
 
 bool peer_next_output(struct peer *p, usec_t now, struct dgram *out)

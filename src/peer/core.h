@@ -35,6 +35,7 @@
 #define PEER_EARLY_REPEATS 4 /* of a handshake flight, before a pair has been answered */
 #define PEER_REPEAT_MAX 1500 /* bytes of an SCTP packet kept for another path */
 #define PEER_EARLY_PATHS 3   /* unanswered pairs that an early flight to a native peer uses */
+#define PEER_TOLD_MAX 8	     /* … and all its repeats to new pairs */
 
 struct peer;
 

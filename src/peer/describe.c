@@ -179,6 +179,7 @@ int peer_candidate(struct peer *p, usec_t now, const char *text)
 	else
 		add_remote(p, now, span_str(text), FOUND_TRICKLE);
 	peer_pump(p, now);
+	peer_tell_fresh(p);
 	return 0;
 }
 
@@ -200,6 +201,7 @@ void peer_resolved(struct peer *p, usec_t now, const struct ice_candidate *candi
 	if (!peer_found_resolved(p, now, candidate))
 		peer_to_agent(p, now, candidate);
 	peer_pump(p, now);
+	peer_tell_fresh(p);
 }
 
 /* A terminated copy of a borrowed span; false when it does not fit. */

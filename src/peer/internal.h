@@ -1,6 +1,7 @@
-/* Inside peer/: the core's struct, shared by its files. core.c: life, packets, time; describe.c:
- * descriptions and candidates; channels.c: SCTP and DCEP; media.c: video; found.c: the candidates
- * of both ends; route.c and report.c: the route and the rest of the report. */
+/* Inside peer/: the core's struct, shared by its files. core.c: life, packets, time; handshake.c:
+ * DTLS until a pair works; describe.c: descriptions and candidates; channels.c: SCTP and DCEP;
+ * media.c: video; found.c: the candidates of both ends; route.c and report.c: the route and the
+ * rest of the report. */
 #pragma once
 
 #include "base/pktq.h"
@@ -108,6 +109,10 @@ struct peer {
 	bool asleep_known;
 	struct ice_path early_paths[PEER_EARLY_PATHS]; /* where the present output also goes */
 	size_t n_early_paths, next_early_path;
+	struct ice_path fresh[PEER_EARLY_PATHS]; /* these alone, while there are some */
+	size_t n_fresh;
+	struct ice_path told[PEER_TOLD_MAX]; /* where our flight went before a pair was answered */
+	size_t n_told;
 	struct span copies; /* the datagram that still goes to early_paths[next…] */
 
 	/* channels */
@@ -167,15 +172,29 @@ struct peer {
 	enum fl_nat_filtering nat_filtering;
 };
 
+static inline bool same_path(const struct ice_path *a, const struct ice_path *b)
+{
+	return a->via == b->via && addr_equal(&a->local, &b->local) &&
+	       addr_equal(&a->remote, &b->remote);
+}
+
 /* core.c */
 void peer_emit(struct peer *p, struct fl_event ev, const char *text);
 void peer_fail(struct peer *p, int err, const char *text);
 void peer_closed(struct peer *p); /* in good order, by either side */
 int peer_make_ice(struct peer *p, usec_t now);
+void peer_pump(struct peer *p, usec_t now);
+
+/* handshake.c */
 int peer_make_dtls(struct peer *p, enum dtls_role role);
 void peer_start_dtls(struct peer *p, usec_t now);
 void peer_use_early(struct peer *p, usec_t now);
-void peer_pump(struct peer *p, usec_t now);
+void peer_checked(struct peer *p, usec_t now); /* a check or an answer to one came in */
+void peer_tell_fresh(struct peer *p);	       /* candidates of the other side came */
+int peer_input_dtls(struct peer *p, usec_t now, const struct dgram *d);
+usec_t peer_dtls_due(const struct peer *p);
+int peer_dtls_timeout(struct peer *p, usec_t now);
+bool peer_dtls_output(struct peer *p, struct dgram *out);
 
 /* describe.c */
 void peer_local_candidate(struct peer *p, const struct ice_candidate *c);

@@ -178,6 +178,28 @@ static void test_punched(void **state)
 		}
 }
 
+/* How long from the offer to the first message, between sites that know their STUN server. Where
+ * the first packet of the answering side gets in, it brings the handshake along: one and a half
+ * round trips until then, and two for the rest. */
+static void test_punched_round_trips(void **state)
+{
+	static const struct {
+		const struct sim_nat *nat;
+		usec_t one_ways;
+	} rows[] = { { &sim_nat_full_cone, 7 }, { &sim_nat_port_restricted, 9 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct net t = { 0 };
+
+		two_sites(&t, 20 + i, rows[i].nat, rows[i].nat);
+		peer_node_offer(&t.a, "x");
+		run(&t, 2 * USEC_PER_SEC);
+		assert_working(&t, 20 + i);
+		assert_true(t.b.first_message_at - t.began <= rows[i].one_ways * ONE_WAY + 8000);
+		end(&t);
+	}
+}
+
 /* Two public hosts on different networks: nothing was punched, but it is not the site's own network
  * either (the rule of fl_route). */
 static void test_public(void **state)
@@ -414,6 +436,7 @@ int main(void)
 		TEST(test_foreign_round_trips),
 		TEST(test_late_path),
 		TEST(test_punched),
+		TEST(test_punched_round_trips),
 		TEST(test_no_route),
 		TEST(test_public),
 		TEST(test_loss),

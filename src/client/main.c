@@ -159,12 +159,13 @@ static int open_identity(struct client *c, struct options *o)
 
 static int open_way(struct client *c, const struct options *o)
 {
-	char why[512];
+	char why[512], path[4096];
 
 	if (way_create(&o->way, &c->way, why) < 0)
 		return usage_error(why);
 	uplink_watch_way(c);
-	return 0;
+	snprintf(path, sizeof(path), "%s/ways", o->data);
+	return way_remember_in(c->way, path) < 0 ? 1 : 0;
 }
 
 static int prepare(struct client *c, const struct options *o)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/text.h"
 #include "hublink/dial.h"
 
@@ -84,9 +85,17 @@ static void on_dial_read(void *arg, struct buf *in)
 	r->c->handler->on_read(r->c->arg, in);
 }
 
+/* What a proxy says tells more than that there is no name to go to without it. */
+static unsigned worth(const struct runner *r, int err)
+{
+	return r->proxy && err == FL_EPROXY ? 2 : err != -ENOENT && err != -EAGAIN;
+}
+
 static void keep_reason(struct hub_conn *c, const struct runner *r, int err, const char *why)
 {
-	if (c->of && c->of->at <= r->at)
+	unsigned now = worth(r, err), before = c->of ? worth(c->of, c->err) : 0;
+
+	if (c->of && (now < before || (now == before && c->of->at <= r->at)))
 		return;
 	c->of = r;
 	c->err = err;

@@ -11,6 +11,8 @@
 #include "base/ct.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "wayout/lines.h"
+#include "wayout/network.h"
 
 /* The file's one line; not by stdio, whose buffer would keep it. */
 static int read_line(int fd, char text[PROXY_CREDENTIAL_MAX + 2])
@@ -101,8 +103,8 @@ static int choose(struct way *w, char why[512])
 int way_read_setting(struct way *w)
 {
 	struct wayout_setting fresh;
-	int err = wayout_setting_read(&(struct wayout_setting_from){ .pac = w->options->pac },
-				      &fresh);
+	int err = wayout_setting_read(
+		&(struct wayout_setting_from){ .pac = w->options->pac, .root = w->root }, &fresh);
 
 	if (err < 0)
 		return err;
@@ -193,6 +195,7 @@ int way_create(const struct way_options *options, struct way **out, char why[512
 	snprintf(why, 512, "Out of memory.");
 	if (err == 0) {
 		w->options = options;
+		w->root = options->root ? options->root : "";
 		err = choose(w, why);
 	}
 	if (err == 0 && w->mode != WAY_NONE && options->password_file)
@@ -216,6 +219,7 @@ void way_destroy(struct way *w)
 	ct_wipe_strp(&w->password);
 	ct_wipe_strp(&w->peers_url);
 	wayout_setting_finish(&w->setting);
+	free(w->memory_path);
 	free(w);
 }
 
@@ -304,6 +308,85 @@ static struct way_fault *fault_of(struct way *w, const char *name)
 	return NULL;
 }
 
+/* ---- what worked in which network ---- */
+
+static void this_network(struct way *w, const struct hub_url *url, char id[NETWORK_ID_LEN])
+{
+	const char *more[] = { url->base, w->setting.found, w->setting.proxy, w->setting.except,
+			       w->setting.pac };
+	struct network network;
+
+	network_read(w->root, &network);
+	network_id(&network, more, ARRAY_LEN(more), id);
+}
+
+const struct memory_entry *way_remembered(struct way *w, const struct hub_url *url)
+{
+	const struct memory_entry *e;
+	char id[NETWORK_ID_LEN];
+	int64_t age, most;
+
+	this_network(w, url, id);
+	e = memory_find(&w->memory, id);
+	age = e ? (int64_t)(usec_realtime() / USEC_PER_SEC) - e->at : 0;
+	most = e && strcmp(e->way, "direct") == 0 && *w->setting.found ? WAY_REMEMBER_ASIDE_S
+								       : WAY_REMEMBER_S;
+	return age >= 0 && age < most ? e : NULL;
+}
+
+/* A file that cannot be written costs time at the next start and nothing else. */
+static void write_memory(const struct way *w)
+{
+	FL_AUTOFREE char *text = malloc(MEMORY_TEXT_MAX);
+	FL_AUTOFREE char *fresh = NULL;
+	FILE *f = NULL;
+	bool ok;
+
+	if (text && asprintf(&fresh, "%s.new", w->memory_path) < 0)
+		fresh = NULL;
+	if (fresh)
+		f = fopen(fresh, "we");
+	if (!f)
+		return;
+	memory_format(&w->memory, text, MEMORY_TEXT_MAX);
+	ok = fputs(text, f) >= 0;
+	ok = fclose(f) == 0 && ok;
+	if (!ok || rename(fresh, w->memory_path) < 0)
+		(void)unlink(fresh);
+}
+
+static void remember(struct way *w, const struct hub_url *url, const char *found)
+{
+	const struct memory_entry *before = way_remembered(w, url);
+	struct memory_entry e = { .at = (int64_t)(usec_realtime() / USEC_PER_SEC) };
+
+	/* while nothing changes, once an hour is enough */
+	if (before && strcmp(before->way, w->used) == 0 && e.at - before->at < WAY_REMEMBER_ASIDE_S)
+		return;
+	this_network(w, url, e.network);
+	(void)text_copy(e.way, sizeof(e.way), w->used);
+	(void)text_copy(e.found, sizeof(e.found), found);
+	if (!*e.network)
+		return;
+	memory_put(&w->memory, &e);
+	if (w->memory_path)
+		write_memory(w);
+}
+
+int way_remember_in(struct way *w, const char *path)
+{
+	FL_AUTOFREE char *text = NULL;
+	size_t len;
+
+	w->memory_path = strdup(path);
+	if (!w->memory_path)
+		return -ENOMEM;
+	text = lines_read_file(path, &len);
+	if (text)
+		memory_parse(&w->memory, span_of(text, len));
+	return 0;
+}
+
 void way_worked(struct way *w, struct loop *loop, const struct hub_url *url, struct proxy *proxy,
 		const char *found)
 {
@@ -314,6 +397,8 @@ void way_worked(struct way *w, struct loop *loop, const struct hub_url *url, str
 	(void)text_copy(w->used, sizeof(w->used), way_name(proxy));
 	(void)text_copy(w->used_found, sizeof(w->used_found), found);
 	w->used_proxy = proxy;
+	if (w->mode == WAY_AUTO)
+		remember(w, url, found);
 }
 
 void way_failed(struct way *w, struct loop *loop, struct proxy *proxy, bool opened)

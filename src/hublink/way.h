@@ -26,6 +26,7 @@
 
 struct way_options {
 	char *proxy, *pac, *user, *password_file, *ca;
+	const char *root; /* no option: in front of the system's files, for tests; NULL: nothing */
 };
 
 /* The rows of a table whose target has a struct way_options at this offset. */
@@ -69,7 +70,10 @@ struct proxy *way_to(const struct way *w, const char *host);
  * NULL: no proxy. Borrowed until the next way_refresh() or connection. */
 const struct fl_proxy *way_of_peers(struct way *w);
 
-/* Told once for each new cause: a source that says something unusable ("pac-timeout"). Both
+/* Keeps what worked in which network in that file, and begins with what it holds. */
+int way_remember_in(struct way *w, const char *path) FL_WARN_UNUSED;
+
+/* Told at each search: a source that says something unusable ("pac-timeout"). Both
  * borrowed. */
 void way_on_problem(struct way *w, void (*fn)(void *arg, const char *cause, const char *why),
 		    void *arg);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hublink/way.h"
+#include "wayout/memory.h"
 #include "wayout/setting.h"
 
 #define WAY_MET_MAX 16
@@ -10,6 +11,9 @@
 #define WAY_NAME_MAX (PROXY_HOST_MAX + 32)
 #define WAY_FAULT_FIRST (30 * USEC_PER_SEC)
 #define WAY_FAULT_MOST (600 * USEC_PER_SEC)
+#define WAY_REMEMBER_S (7 * 24 * 3600)
+/* Directly although something is set: that is looked at again sooner. */
+#define WAY_REMEMBER_ASIDE_S 3600
 #define WAY_THIS_MACHINE "localhost,127.0.0.0/8,::1"
 
 enum way_mode { WAY_AUTO, WAY_NONE, WAY_FIXED };
@@ -37,6 +41,9 @@ struct way {
 	struct proxy *used_proxy; /* one of met; NULL: directly, or none yet */
 	struct fl_proxy peers;
 	char *peers_url;
+	const char *root; /* in front of the system's files; "" */
+	struct memory memory;
+	char *memory_path; /* NULL: kept for this run only */
 	void (*on_problem)(void *arg, const char *cause, const char *why);
 	void *on_problem_arg;
 };
@@ -46,4 +53,6 @@ int way_read_setting(struct way *w);
 struct proxy *way_proxy(struct way *w, const char *url, const char *except, const char *found,
 			char why[512]);
 const char *way_name(const struct proxy *proxy);
+/* What worked the last time in this network with these settings; NULL: nothing, or long ago. */
+const struct memory_entry *way_remembered(struct way *w, const struct hub_url *url);
 bool way_is_put_off(struct way *w, struct loop *loop, const struct proxy *proxy);

@@ -21,7 +21,8 @@ struct wayout_setting {
 };
 
 struct wayout_setting_from {
-	const char *pac; /* the option; or NULL */
+	const char *pac;  /* the option; or NULL */
+	const char *root; /* in front of the system's files; "" */
 };
 
 /* 0 or -ENOMEM. */

@@ -4,19 +4,31 @@ is wrong with them is named and costs no time. Times are printed; limits are wid
 import contextlib
 import datetime
 import http.server
+import os
 import re
+import shutil
+import socketserver
+import subprocess
 import threading
 
 import pytest
 from lab import Unsupported
 from programs import wait_for
 from proxies import PASSWORD, USER, password_file
-from services import LabClient
+from services import ENTER, LabClient, end
 
 SCRIPT = """
 const rules = new Map([[/lab[.]test$/, `%s`]]);
 const FindProxyForURL = (url, host) => [...rules].find(([re]) => re.test(host))?.[1] ?? "DIRECT";
 """  # today's JavaScript
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self):  # without asking for the address's name
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address
 
 
 class Web:
@@ -41,8 +53,7 @@ class Web:
                 pass
 
         with site.router:
-            self.server = http.server.ThreadingHTTPServer((str(site.inside), port), Handler)
-        self.server.daemon_threads = True
+            self.server = Server((str(site.inside), port), Handler)
         self.url = f"http://{site.inside}:{self.server.server_port}/proxy.pac"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         site.lab.ends.callback(self.close)
@@ -50,6 +61,40 @@ class Web:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Names:
+    """dnsmasq on a site's router, which its hosts ask then, in the domain north.site.example."""
+
+    def __init__(self, site, *options, hosts=(), search="north.site.example"):
+        self.site, folder = site, site.lab.folder()
+        program = shutil.which("dnsmasq", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin")
+        conf = folder / "resolv.conf"
+        conf.write_text(f"search {search}\nnameserver {site.inside}\noptions timeout:1 attempts:2\n", encoding="ascii")
+        (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in hosts), encoding="ascii")
+        with site.router:
+            self.process = subprocess.Popen(
+                [program, "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-poll", "--pid-file=",
+                 "--log-facility=-", "--user=root", "--log-queries", "--bind-interfaces", f"--listen-address={site.inside}",
+                 "--local=/#/", f"--addn-hosts={folder}/hosts", f"--dhcp-leasefile={folder}/leases", *options],
+                stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if str(folder / "hosts") in line:
+                break
+        self.asked = []
+        threading.Thread(target=lambda: self.asked.extend(self.process.stderr), daemon=True).start()
+        site.host.enter = ["unshare", "--mount", "sh", "-c", ENTER, str(conf)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.site.host.enter = self.site.lab.enter
+        end(self.process)
+
+    def names(self):
+        """What was asked for."""
+        return {m[1] for line in self.asked if (m := re.search(r"query\[A\] (\S+) from", line))}
 
 
 def script(ways):
@@ -181,3 +226,46 @@ def test_wrong_password_is_shown_once(lab, closed):
     password_file(wrong.parent)
     client.said("hub-connected")
     client.stop()
+
+
+@pytest.fixture(name="quiet", scope="module")
+def fixture_quiet(lab, open_site):
+    """Nothing leaves it but through the proxy, which wants no password; only the proxy knows names outside."""
+    site = lab.site("proxy-only")
+    try:
+        site.squid = lab.start_proxy(site)
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    site.proxy = None
+    return site
+
+
+@pytest.fixture(name="announced", scope="module")
+def fixture_announced(quiet):
+    return Web(quiet, script("PROXY 192.168.1.1:3128"), port=80)
+
+
+def test_wpad_by_dns(quiet, announced):
+    """Up to the organisation's own domain and not beyond it; what worked is gone to first the next time."""
+    with Names(quiet, hosts=[("wpad.site.example", "192.168.1.1")]) as dns:
+        client = quiet.start_client()
+        assert way_of(client) == ("http://192.168.1.1:3128", "wpad-dns")
+        assert {"wpad.north.site.example", "wpad.site.example"} <= dns.names()
+        assert not {"wpad.example", "wpad"} & dns.names()
+        asked = len(announced.asked)
+        assert asked and set(announced.asked) == {"/wpad.dat"}
+        assert again(client, "second start where WPAD announced the proxy") < 10
+        assert way_of(client) == ("http://192.168.1.1:3128", "wpad-dns")
+        assert len(announced.asked) == asked
+        client.stop()
+
+
+def test_password_is_not_for_announced_proxies(closed):
+    """Whoever runs the network may announce what they like."""
+    web = Web(closed, script("PROXY 192.168.1.1:3128"), port=80)
+    with Names(closed, hosts=[("wpad.north.site.example", "192.168.1.1")]):
+        client = closed.start_client(*closed.way, online=False)
+        client.said("wants to know who is there")
+        assert web.asked
+        assert not closed.squid.tunnels()[-1:] or "hub-connected" not in client.log
+        client.stop()

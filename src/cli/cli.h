@@ -60,7 +60,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_up, cli_devices, cli_connect, cli_route, cli_put, cli_get,
-	cli_allowlist, cli_place;
+	cli_allowlist, cli_check, cli_place;
 
 /* Writes the completion of bash for all commands. */
 void cli_completion(void);
@@ -84,6 +84,7 @@ struct target {
 	char *token;
 	struct tls_context *tls;
 	struct way *way;
+	char *ca; /* the file that tls was made with; or NULL */
 };
 
 /* 0, or the exit status after a sentence. The public one is for requests that need no account. */

@@ -8,7 +8,7 @@
 
 static const struct cli_command *const commands[] = { &cli_up,	      &cli_devices, &cli_connect,
 						      &cli_route,     &cli_put,	    &cli_get,
-						      &cli_allowlist, &cli_place };
+						      &cli_allowlist, &cli_check,   &cli_place };
 
 static void help(FILE *out)
 {

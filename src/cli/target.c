@@ -166,6 +166,10 @@ static int open_target(const struct cli_common *common, bool public, struct targ
 		cli_say("%s", said);
 		status = CLI_USAGE;
 	}
+	if (status == 0 && ca && !(out->ca = strdup(ca))) {
+		cli_say("out of memory.");
+		status = CLI_FAILURE;
+	}
 	free(c.hub);
 	if (status != 0)
 		target_close(out);
@@ -187,6 +191,7 @@ void target_close(struct target *t)
 	ct_wipe_strp(&t->token);
 	tls_context_unref(t->tls);
 	way_destroy(t->way);
+	free(t->ca);
 	*t = (struct target){ 0 };
 }
 

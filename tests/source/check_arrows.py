@@ -34,9 +34,10 @@ MAY = {
     "policy": {"base"},
     "report": {"base", "policy"},
     "hub": {"base", "io", "proto/*", "hublink", "policy", "report", "deploy", "monitor"},
+    "check": {"base", "io", "proto/*", "deploy", "hublink"},
     "hublink": {"base", "io", "proto/*", "peer", "policy", "wayout"},
     "client": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy"},
-    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy", "report", "deploy"},
+    "cli": {"base", "io", "proto/*", "hublink", "peer", "modules", "policy", "report", "deploy", "check"},
     "demo": {"base", "io"},
 }
 FOLDERS = "|".join(sorted({name.split("/")[0] for name in MAY} | {"fairlead"}))

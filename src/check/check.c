@@ -109,12 +109,12 @@ static void take_visit(struct probe *p, int way, struct visit_result *result)
 	visit_destroy(p->visits[way]);
 	p->visits[way] = NULL;
 	p->answered[way] = true;
+	look_for_end(p->check); /* it may have brought the list already */
 	for (int w = 0; w < WAYS; w++)
-		if (p->asked[w] && !p->answered[w]) {
-			look_for_end(p->check); /* it may have brought the list already */
+		if (p->asked[w] && !p->answered[w])
 			return;
-		}
-	probe_done(p);
+	if (p->name->done) /* else the direct way is yet to come */
+		probe_done(p);
 }
 
 static void on_direct(void *arg, struct visit_result *result)

@@ -17,7 +17,10 @@
 
 static void write_out(struct visit *v, struct span data)
 {
-	if (!v->done && data.len && stream_write_parts(v->stream, &data, 1) < 0)
+	int err = !v->done && data.len ? stream_write_parts(v->stream, &data, 1) : 0;
+
+	/* when the other side has closed, that comes next and is what there is to tell */
+	if (err == -ENOMEM || err == FL_EQUOTA)
 		visit_finish(v, CAUSE_INTERNAL);
 }
 
@@ -175,7 +178,9 @@ static enum check_cause page_cause(struct visit *v, const struct http_response *
 		visit_note(v, "status 511");
 		return CAUSE_CAPTIVE_PORTAL;
 	}
-	if (!is_page(r))
+	/* servers say these themselves, to what they do not know */
+	if (!is_page(r) || r->status == 400 || r->status == 404 || r->status == 405 ||
+	    r->status == 426)
 		return CAUSE_NONE;
 	visit_note(v, "a web page with status %u", r->status);
 	return r->status < 400 && has_nocase(r->body, "<form") ? CAUSE_CAPTIVE_PORTAL
@@ -361,11 +366,12 @@ static void take_turn_message(struct visit *v, struct span bytes)
 
 static void take_turn(struct visit *v, struct buf *in)
 {
-	struct span message;
+	struct span message, bytes = buf_span(in);
 	size_t used;
-	int got = turn_stream_next(buf_span(in), &message, &used);
+	int got = turn_stream_next(bytes, &message, &used);
 
-	if (got < 0)
+	/* ChannelData is not due yet; "HTTP/1.1" reads like the beginning of some */
+	if (got < 0 || (bytes.len && bytes.ptr[0] & 0xC0))
 		visit_finish(v, CAUSE_NOT_TURN);
 	else if (got == 1)
 		take_turn_message(v, message);

@@ -182,7 +182,7 @@ static void begin_visit(struct probe *p)
 		probe_done(p);
 }
 
-static void on_asked(void *arg, const struct ask_result *result)
+static void on_asked(void *arg, const struct query_result *result)
 {
 	struct probe *p = arg;
 
@@ -200,16 +200,16 @@ static void on_nat(void *arg, const struct nat_result *result)
 
 static void begin_udp(struct probe *p)
 {
-	static const struct ask_config once = { .sends = 5,
-						.want = 1,
-						.spacing_us = 150 * USEC_PER_MSEC,
-						.backoff = true,
-						.wait_us = 1000 * USEC_PER_MSEC };
-	static const struct ask_config pings = { .sends = PINGS,
-						 .want = PINGS,
-						 .spacing_us = 60 * USEC_PER_MSEC,
-						 .wait_us = 1000 * USEC_PER_MSEC };
-	struct ask_config config = p->kind == PROBE_QUALITY ? pings : once;
+	static const struct query_config once = { .sends = 5,
+						  .want = 1,
+						  .spacing_us = 150 * USEC_PER_MSEC,
+						  .backoff = true,
+						  .wait_us = 1000 * USEC_PER_MSEC };
+	static const struct query_config pings = { .sends = PINGS,
+						   .want = PINGS,
+						   .spacing_us = 60 * USEC_PER_MSEC,
+						   .wait_us = 1000 * USEC_PER_MSEC };
+	struct query_config config = p->kind == PROBE_QUALITY ? pings : once;
 	int err;
 
 	config.to = p->at;
@@ -218,7 +218,7 @@ static void begin_udp(struct probe *p)
 		config.len = 1200 - (p->at.family == ADDR_V4 ? 28 : 48);
 		config.dont_fragment = true;
 	}
-	err = ask_start(p->check->loop, &config, on_asked, p, &p->ask);
+	err = query_start(p->check->loop, &config, on_asked, p, &p->ask);
 	if (err < 0) {
 		p->asked_udp.cause = CAUSE_INTERNAL;
 		probe_done(p);
@@ -567,7 +567,7 @@ static void probe_destroy(struct probe *p)
 		visit_destroy(p->visits[w]);
 		json_decref(p->results[w].network);
 	}
-	ask_destroy(p->ask);
+	query_destroy(p->ask);
 	nat_destroy(p->nat);
 	free(p);
 }

@@ -2,8 +2,8 @@
  * summary.c draws the conclusions. */
 #pragma once
 
-#include "check/ask.h"
 #include "check/check.h"
+#include "check/query.h"
 #include "check/visit.h"
 #include "io/resolve.h"
 
@@ -50,8 +50,8 @@ struct probe {
 	struct visit_result results[WAYS];
 	bool asked[WAYS], answered[WAYS];
 	/* over UDP */
-	struct ask *ask;
-	struct ask_result asked_udp;
+	struct query *ask;
+	struct query_result asked_udp;
 	struct nat *nat;
 	struct nat_result nat_result;
 	struct addr at;

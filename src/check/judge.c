@@ -531,7 +531,7 @@ static void judge_mtu(struct check *c, const struct probe *p)
 
 static void judge_quality(struct check *c, const struct probe *p)
 {
-	const struct ask_result *r = &p->asked_udp;
+	const struct query_result *r = &p->asked_udp;
 	struct check_item *i = p->done && r->answered ? add_step(c, p, "quality", "stun") : NULL;
 	usec_t mean = r->answered ? r->total_us / r->answered : 0;
 

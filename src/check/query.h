@@ -10,23 +10,23 @@
 #include "check/cause.h"
 #include "io/loop.h"
 
-#define ASK_SENDS_MAX 16
-#define ASK_PACKET_MAX 1472
+#define QUERY_SENDS_MAX 16
+#define QUERY_PACKET_MAX 1472
 
-struct ask_config {
+struct query_config {
 	struct addr to;
 	bool allocate; /* else Binding */
 	size_t len;    /* bytes of the request, filled up with an attribute that servers pass over
-			  (RFC 8489 §14); 0: as short as it is. At most ASK_PACKET_MAX */
+			  (RFC 8489 §14); 0: as short as it is. At most QUERY_PACKET_MAX */
 	bool dont_fragment;
-	unsigned sends; /* at most ASK_SENDS_MAX */
+	unsigned sends; /* at most QUERY_SENDS_MAX */
 	unsigned want;	/* answers; with so many it is over */
 	usec_t spacing_us;
 	bool backoff;	/* each wait twice the one before */
 	usec_t wait_us; /* after the last one */
 };
 
-struct ask_result {
+struct query_result {
 	enum check_cause cause; /* CAUSE_NONE: at least one good answer */
 	unsigned sent, answered;
 	usec_t first_us, least_us, total_us; /* round trips: the first's, the least, their sum */
@@ -35,10 +35,10 @@ struct ask_result {
 	uint16_t code; /* of an error answer */
 };
 
-struct ask;
+struct query;
 
 /* fn once, unless destroyed; it may destroy the ask. */
-int ask_start(struct loop *loop, const struct ask_config *config,
-	      void (*fn)(void *arg, const struct ask_result *result), void *arg,
-	      struct ask **out) FL_WARN_UNUSED;
-void ask_destroy(struct ask *a); /* NULL is fine */
+int query_start(struct loop *loop, const struct query_config *config,
+		void (*fn)(void *arg, const struct query_result *result), void *arg,
+		struct query **out) FL_WARN_UNUSED;
+void query_destroy(struct query *a); /* NULL is fine */

@@ -1,4 +1,4 @@
-#include "check/ask.h"
+#include "check/query.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,23 +13,23 @@
 
 #define ATTR_FILLER 0xFF7F /* comprehension-optional, of no meaning (RFC 8489 §18.3) */
 
-struct ask {
+struct query {
 	struct loop *loop;
-	struct ask_config config;
+	struct query_config config;
 	int fd;
 	struct loop_watch watch;
 	struct loop_timer timer;
 	struct loop_deferred release;
 	uint8_t tid[STUN_TID_LEN]; /* the last byte counts the requests */
-	usec_t sent_at[ASK_SENDS_MAX];
-	bool got[ASK_SENDS_MAX];
+	usec_t sent_at[QUERY_SENDS_MAX];
+	bool got[QUERY_SENDS_MAX];
 	bool done, dead, refused, garbage;
-	struct ask_result result;
-	void (*fn)(void *arg, const struct ask_result *result);
+	struct query_result result;
+	void (*fn)(void *arg, const struct query_result *result);
 	void *arg;
 };
 
-static void finish(struct ask *a, enum check_cause cause)
+static void finish(struct query *a, enum check_cause cause)
 {
 	if (a->done)
 		return;
@@ -41,7 +41,7 @@ static void finish(struct ask *a, enum check_cause cause)
 }
 
 /* What the system says about the socket: our own firewall, ICMP's answers, or no route. */
-static void take_error(struct ask *a, int err)
+static void take_error(struct query *a, int err)
 {
 	switch (err) {
 	case EPERM:
@@ -62,7 +62,7 @@ static void take_error(struct ask *a, int err)
 	}
 }
 
-static enum check_cause outcome(const struct ask *a)
+static enum check_cause outcome(const struct query *a)
 {
 	if (a->result.answered)
 		return CAUSE_NONE;
@@ -75,14 +75,14 @@ static enum check_cause outcome(const struct ask *a)
 
 /* ---- sending ---- */
 
-static int make_request(struct ask *a, uint8_t packet[ASK_PACKET_MAX])
+static int make_request(struct query *a, uint8_t packet[QUERY_PACKET_MAX])
 {
-	static const uint8_t zeros[ASK_PACKET_MAX];
+	static const uint8_t zeros[QUERY_PACKET_MAX];
 	struct stun_out o;
 	size_t used = STUN_HEADER_LEN + (a->config.allocate ? 8 : 0) + 4;
 
 	a->tid[STUN_TID_LEN - 1] = (uint8_t)a->result.sent;
-	stun_begin(&o, packet, ASK_PACKET_MAX, STUN_REQUEST,
+	stun_begin(&o, packet, QUERY_PACKET_MAX, STUN_REQUEST,
 		   a->config.allocate ? TURN_ALLOCATE : STUN_BINDING, a->tid);
 	if (a->config.allocate)
 		stun_put_u32(&o, TURN_REQUESTED_TRANSPORT, (uint32_t)TURN_PROTOCOL_UDP << 24);
@@ -91,9 +91,9 @@ static int make_request(struct ask *a, uint8_t packet[ASK_PACKET_MAX])
 	return stun_end(&o);
 }
 
-static void send_one(struct ask *a)
+static void send_one(struct query *a)
 {
-	uint8_t packet[ASK_PACKET_MAX];
+	uint8_t packet[QUERY_PACKET_MAX];
 	int len = make_request(a, packet);
 
 	if (len < 0) {
@@ -107,7 +107,7 @@ static void send_one(struct ask *a)
 
 static void on_timer(void *arg)
 {
-	struct ask *a = arg;
+	struct query *a = arg;
 	usec_t wait = a->config.spacing_us;
 
 	/* a rejection does not become an answer by asking on */
@@ -127,7 +127,7 @@ static void on_timer(void *arg)
 
 /* ---- answers ---- */
 
-static void take_answer(struct ask *a, const struct stun_msg *m)
+static void take_answer(struct query *a, const struct stun_msg *m)
 {
 	unsigned i = m->tid[STUN_TID_LEN - 1];
 	struct span reason;
@@ -157,12 +157,12 @@ static void take_answer(struct ask *a, const struct stun_msg *m)
 
 static void on_ready(void *arg, uint32_t events)
 {
-	struct ask *a = arg;
+	struct query *a = arg;
 	uint8_t packet[2048];
 	struct stun_msg m;
 	ssize_t n = 0;
 
-	for (unsigned i = 0; i < ASK_SENDS_MAX && !a->done; i++) {
+	for (unsigned i = 0; i < QUERY_SENDS_MAX && !a->done; i++) {
 		n = recv(a->fd, packet, sizeof(packet), 0);
 		if (n < 0)
 			break;
@@ -178,7 +178,7 @@ static void on_ready(void *arg, uint32_t events)
 
 /* ---- life ---- */
 
-static int open_socket(struct ask *a)
+static int open_socket(struct query *a)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&a->config.to, &ss);
@@ -200,23 +200,24 @@ static int open_socket(struct ask *a)
 	return loop_watch_start(a->loop, &a->watch, a->fd, EPOLLIN, on_ready, a);
 }
 
-int ask_start(struct loop *loop, const struct ask_config *config,
-	      void (*fn)(void *arg, const struct ask_result *result), void *arg, struct ask **out)
+int query_start(struct loop *loop, const struct query_config *config,
+		void (*fn)(void *arg, const struct query_result *result), void *arg,
+		struct query **out)
 {
-	struct ask *a = calloc(1, sizeof(*a));
+	struct query *a = calloc(1, sizeof(*a));
 	int err;
 
 	if (!a)
 		return -ENOMEM;
-	*a = (struct ask){ .loop = loop, .config = *config, .fd = -1, .fn = fn, .arg = arg };
-	a->config.sends = FL_MIN(a->config.sends, (unsigned)ASK_SENDS_MAX);
+	*a = (struct query){ .loop = loop, .config = *config, .fd = -1, .fn = fn, .arg = arg };
+	a->config.sends = FL_MIN(a->config.sends, (unsigned)QUERY_SENDS_MAX);
 	rng_bytes(rng_system(), a->tid, sizeof(a->tid));
 	loop_timer_init(loop, &a->timer, on_timer, a);
 	err = open_socket(a);
 	if (err == 0)
 		err = loop_timer_after(&a->timer, 0);
 	if (err < 0) {
-		ask_destroy(a);
+		query_destroy(a);
 		return err;
 	}
 	*out = a;
@@ -225,14 +226,14 @@ int ask_start(struct loop *loop, const struct ask_config *config,
 
 static void release(void *arg)
 {
-	struct ask *a = arg;
+	struct query *a = arg;
 
 	if (a->fd >= 0)
 		close(a->fd);
 	free(a);
 }
 
-void ask_destroy(struct ask *a)
+void query_destroy(struct query *a)
 {
 	if (!a || a->dead)
 		return;

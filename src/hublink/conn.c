@@ -206,7 +206,7 @@ static void on_search_end(void *arg, const char *problem)
 {
 	struct hub_conn *c = arg;
 
-	c->search = NULL;
+	way_search_cancel(FL_STEAL(c->search));
 	if (problem && !c->of)
 		(void)text_copy(c->why, sizeof(c->why), problem);
 	go_on(c);

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from programs import BUILD, PATIENCE, cli_env, wait_for
-from proxies import HELPERS, PASSWORD, SQUID, USER, Kdc, Played, Socks, Squid, missing, password_file
+from proxies import HELPERS, PASSWORD, SQUID, USER, Kdc, Played, Refusing, Socks, Squid, missing, password_file
 from relay import OPEN, SECRET, Relay, make_certificate
 
 pytestmark = pytest.mark.skipif(missing(SQUID) != "", reason="squid is missing (package squid-openssl)")
@@ -156,9 +156,7 @@ def test_bad_proxies(hub, start_client, tmp_path, kind):
     """Each is named with its remedy within a bounded time; the command ends, the client goes on trying."""
     answer, says = BAD[kind]
     with contextlib.ExitStack() as ends:
-        proxy = ends.enter_context(Played(answer))
-        if kind == "refused":
-            proxy.socket.close()
+        proxy = ends.enter_context(Refusing() if kind == "refused" else Played(answer))
         client = start_client(hub, "--proxy", proxy.url, token=hub.token())
         done = run(hub, tmp_path, ["--proxy", proxy.url], "devices")
         assert done.returncode == 1

@@ -73,7 +73,14 @@ async function dropUdp() {
 	await run('nft', ['-f', file]);
 }
 
-const routeIs = (method, ms) => page.until(`the ${method} route`, (wanted) => document.querySelector('[data-route]')?.dataset.route === wanted, method, ms);
+async function routeIs(method, ms) {
+	try {
+		await page.until(`the ${method} route`, (wanted) => document.querySelector('[data-route]')?.dataset.route === wanted, method, ms);
+	} catch (error) {
+		const [last] = (await fetched('/api/sessions')).sessions;
+		throw new Error(`${error.message}\n${await page.eval(() => document.body.innerText)}\n${JSON.stringify(last, null, 1)}`);
+	}
+}
 
 const openPopover = () => page.eval(() => document.querySelector('[data-route]').click());
 

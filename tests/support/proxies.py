@@ -255,6 +255,21 @@ class Socks(Program):
         wait_for_port(self.process, "127.0.0.1", self.port)
 
 
+class Refusing:
+    """An address where nobody listens, and nobody else can begin to."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
 class Played:
     """A proxy that says the same to everybody. answer: bytes after the request's head; None: nothing; b"": closes."""
 

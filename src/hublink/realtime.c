@@ -8,12 +8,15 @@
 #include "base/ct.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/text.h"
+#include "hublink/carrier.h"
 #include "hublink/conn.h"
+#include "hublink/transport.h"
 #include "io/ifaces.h"
-#include "proto/http/http.h"
-#include "proto/signalr/signalr.h"
-#include "proto/ws/ws.h"
+
+#define STAGGER_US (2 * USEC_PER_SEC) /* until the next transport is tried beside */
+#define SHORT_US (15 * USEC_PER_SEC)  /* a connection that ends so soon was perhaps cut */
 
 struct call {
 	struct list node;
@@ -25,16 +28,19 @@ struct call {
 struct realtime {
 	struct loop *loop;
 	struct hub_url url;
+	struct realtime_config config; /* its strings are ours */
 	const struct realtime_handler *handler;
 	void *arg;
 	char *path, *bearer;
-	usec_t ping_us, timeout_us;
-	struct hub_conn *conn;
-	struct http_client *http; /* until the upgrade */
-	struct ws *ws;
-	struct signalr *signalr;
-	char key[WS_KEY_LEN];
-	struct loop_timer timer;
+	/* Attempts by kind; once one is up, it alone. */
+	struct carrier *carriers[CARRIER_KINDS];
+	enum carrier_kind order[CARRIER_KINDS]; /* in which they are tried */
+	size_t next;				/* of order */
+	struct carrier *carrier;		/* the one that is up; NULL: none yet */
+	usec_t up_at;
+	int err; /* of the first attempt that failed, and its reason */
+	char why[512];
+	struct loop_timer stagger;
 	struct ifaces_watch *ifaces;
 	struct loop_deferred flush, release;
 	bool flush_set;
@@ -48,7 +54,7 @@ static void go_down(struct realtime *rt, int err, const char *why)
 	if (rt->down)
 		return;
 	rt->down = true;
-	loop_timer_stop(&rt->timer);
+	loop_timer_stop(&rt->stagger);
 	rt->handler->on_down(rt->arg, err, why);
 }
 
@@ -57,100 +63,13 @@ static void go_down(struct realtime *rt, int err, const char *why)
 static void on_ifaces(void *arg)
 {
 	struct realtime *rt = arg;
-	const struct stream *stream = rt->conn ? hub_conn_stream(rt->conn) : NULL;
+	const struct hub_conn *conn = rt->carrier ? carrier_conn(rt->carrier) : NULL;
+	const struct stream *stream = conn ? hub_conn_stream(conn) : NULL;
 	struct addr local;
 
 	if (stream && stream_local(stream, &local) && !ifaces_has(&local))
 		go_down(rt, -ENETDOWN,
 			"The network changed: the address that the hub was reached from is gone.");
-}
-
-/* ---- upgrade ---- */
-
-static void start_realtime(struct realtime *rt)
-{
-	struct span rest = http_client_rest(rt->http);
-	struct signalr_config config = {
-		.role = SIGNALR_CLIENT,
-		.ping_us = rt->ping_us,
-		.timeout_us = rt->timeout_us,
-	};
-
-	rt->ws = ws_create(&(struct ws_config){ .role = WS_CLIENT }, rng_system());
-	rt->signalr = signalr_create(&config, loop_now(rt->loop));
-	hub_conn_works(rt->conn);
-	if (!rt->ws || !rt->signalr || ws_input(rt->ws, loop_now(rt->loop), rest) < 0)
-		go_down(rt, -ENOMEM, "Out of memory.");
-	http_client_destroy(rt->http);
-	rt->http = NULL;
-}
-
-static void explain_refusal(struct realtime *rt, const struct http_response *response)
-{
-	json_t *body = json_loadb((const char *)response->body.ptr, response->body.len, 0, NULL);
-	const char *message = json_string_value(
-		json_object_get(json_object_get(body, "error"), "message"));
-	char why[500], shown[256];
-
-	if (message)
-		snprintf(why, sizeof(why), "%s",
-			 text_printable(shown, sizeof(shown), span_str(message)));
-	else if (response->status == 401 || response->status == 403)
-		snprintf(why, sizeof(why),
-			 "The hub does not know this API key. Use the admin.token of this very "
-			 "hub.");
-	else
-		snprintf(
-			why, sizeof(why),
-			"%.150s answered %u to %.60s where a Fairlead hub opens a WebSocket. Check "
-			"the address, and whether a proxy in between strips WebSockets.",
-			rt->url.authority, response->status, rt->path);
-	go_down(rt, FL_EUNSUPPORTED, why);
-	json_decref(body);
-}
-
-static void take_http(struct realtime *rt)
-{
-	struct http_client_event event;
-	char why[400];
-
-	while (!rt->down && rt->http && http_client_next_event(rt->http, &event)) {
-		if (event.type == HTTP_CLIENT_FAILED) {
-			snprintf(why, sizeof(why), "%.150s gave no usable answer (%.100s).",
-				 rt->url.authority,
-				 event.reason ? event.reason : "no reason given");
-			go_down(rt, event.err, why);
-		} else if (ws_client_check(event.response, rt->key, NULL) < 0) {
-			explain_refusal(rt, event.response);
-		} else {
-			start_realtime(rt);
-		}
-	}
-}
-
-static void send_upgrade(struct realtime *rt)
-{
-	struct http_field fields[5];
-	char authorization[512];
-
-	ws_client_key(rng_system(), rt->key);
-	size_t n = ws_client_fields(rt->key, NULL, fields);
-	if (rt->bearer) {
-		snprintf(authorization, sizeof(authorization), "Bearer %s", rt->bearer);
-		fields[n++] = (struct http_field){ "authorization", authorization };
-	}
-	struct http_client_request request = {
-		.method = "GET",
-		.target = rt->path,
-		.host = rt->url.authority,
-		.fields = fields,
-		.field_count = n,
-		.upgrade = true,
-	};
-	int err = http_client_request(rt->http, loop_now(rt->loop), &request);
-	ct_wipe(authorization, sizeof(authorization));
-	if (err < 0)
-		go_down(rt, err, "The request could not be written; is the API key one line?");
 }
 
 /* ---- messages ---- */
@@ -171,165 +90,120 @@ static void take_completion(struct realtime *rt, const struct signalr_event *eve
 	}
 }
 
-static void take_signalr(struct realtime *rt, const struct signalr_event *event)
+static void take_invocation(struct realtime *rt, const struct signalr_event *event)
 {
-	char why[400], shown[256];
+	if (json_array_size(event->args) == 1 && json_is_object(json_array_get(event->args, 0)))
+		rt->handler->on_call(rt->arg, event->target, json_array_get(event->args, 0));
+	/* the hub waits for no answer; should it ask for one, it gets an empty one */
+	if (!rt->down && signalr_complete(carrier_signalr(rt->carrier), loop_now(rt->loop),
+					  event->invocation_id, NULL) < 0)
+		go_down(rt, -ENOMEM, "Out of memory.");
+}
+
+/* ---- the race ---- */
+
+static void begin_next(struct realtime *rt);
+
+static void on_up(struct realtime *rt, struct carrier *c)
+{
+	rt->carrier = c;
+	rt->up_at = loop_now(rt->loop);
+	loop_timer_stop(&rt->stagger);
+	/* nothing is wrong with the way out of those that lost */
+	for (size_t i = 0; i < CARRIER_KINDS; i++)
+		if (rt->carriers[i] && rt->carriers[i] != c) {
+			carrier_works(rt->carriers[i]);
+			carrier_destroy(rt->carriers[i]);
+			rt->carriers[i] = NULL;
+		}
+	carrier_works(c);
+	if (carrier_kind(c) != CARRIER_WEBSOCKET)
+		log_info("hub-transport", "transport=%s because=\"%s\"",
+			 carrier_name(carrier_kind(c)),
+			 *rt->why ? rt->why : "it is what worked here before, or answered first");
+	transport_worked(&rt->config, carrier_kind(c), rt->up_at);
+	rt->handler->on_up(rt->arg);
+}
+
+static void on_event(void *arg, struct carrier *c, const struct signalr_event *event)
+{
+	struct realtime *rt = arg;
 
 	switch (event->type) {
 	case SIGNALR_CONNECTED:
-		rt->handler->on_up(rt->arg);
+		on_up(rt, c);
 		return;
 	case SIGNALR_INVOCATION:
-		if (json_array_size(event->args) == 1 &&
-		    json_is_object(json_array_get(event->args, 0)))
-			rt->handler->on_call(rt->arg, event->target,
-					     json_array_get(event->args, 0));
-		/* the hub waits for no answer; should it ask for one, it gets an empty one */
-		if (!rt->down && signalr_complete(rt->signalr, loop_now(rt->loop),
-						  event->invocation_id, NULL) < 0)
-			go_down(rt, -ENOMEM, "Out of memory.");
+		take_invocation(rt, event);
 		return;
 	case SIGNALR_COMPLETION:
 		take_completion(rt, event);
 		return;
 	case SIGNALR_CLOSED:
-		if (event->why == SIGNALR_WHY_TIMEOUT)
-			snprintf(why, sizeof(why), "The hub at %.150s fell silent.",
-				 rt->url.authority);
-		else if (event->error)
-			snprintf(why, sizeof(why), "The hub closed the connection: %s",
-				 text_printable(shown, sizeof(shown), span_str(event->error)));
-		else
-			snprintf(why, sizeof(why), "The hub at %.150s closed the connection.",
-				 rt->url.authority);
-		go_down(rt, event->why == SIGNALR_WHY_TIMEOUT ? -ETIMEDOUT : FL_ECLOSED, why);
-		return;
+		return; /* on_down has the reason */
 	}
 }
 
-static void take_signalr_events(struct realtime *rt)
+static bool any_left(const struct realtime *rt)
 {
-	struct signalr_event event;
-
-	while (!rt->down && signalr_next_event(rt->signalr, &event))
-		take_signalr(rt, &event);
+	for (size_t i = 0; i < CARRIER_KINDS; i++)
+		if (rt->carriers[i])
+			return true;
+	return rt->next < CARRIER_KINDS;
 }
 
-static void take_ws(struct realtime *rt)
+static void on_carrier_down(void *arg, struct carrier *c, enum carrier_fault fault, int err,
+			    const char *why)
 {
-	struct ws_event event;
-	char why[400];
+	struct realtime *rt = arg;
+	bool was_up = c == rt->carrier;
+	usec_t now = loop_now(rt->loop);
 
-	while (!rt->down && ws_next_event(rt->ws, &event)) {
-		if (event.type == WS_EVENT_TEXT) {
-			if (signalr_input(rt->signalr, loop_now(rt->loop), event.data) < 0)
-				go_down(rt, -ENOMEM, "Out of memory.");
-			/* before the close frame that may stand behind it */
-			take_signalr_events(rt);
-		} else if (event.type == WS_EVENT_CLOSED) {
-			snprintf(why, sizeof(why), "The hub at %.150s closed the connection (%u).",
-				 rt->url.authority, event.code);
-			go_down(rt, FL_ECLOSED, why);
-		}
-	}
-}
-
-/* ---- the driver: events until there are none, then output, then the deadline ---- */
-
-static int write_http(struct realtime *rt)
-{
-	struct span out = http_client_output(rt->http);
-	int err = out.len ? hub_conn_write(rt->conn, out) : 0;
-
-	if (err == 0)
-		http_client_sent(rt->http, out.len);
-	return err;
-}
-
-static int write_ws(struct realtime *rt)
-{
-	struct span out;
-	int err = 0;
-
-	while (err == 0 && signalr_next_output(rt->signalr, &out))
-		err = ws_send_text(rt->ws, out);
-	out = ws_output(rt->ws);
-	if (err == 0 && out.len > 0)
-		err = hub_conn_write(rt->conn, out);
-	if (err == 0)
-		ws_sent(rt->ws, out.len);
-	return err;
-}
-
-static void advance(struct realtime *rt)
-{
 	if (rt->down)
 		return;
-	if (rt->http)
-		take_http(rt);
-	if (rt->ws && !rt->down) {
-		take_ws(rt);
-		take_signalr_events(rt); /* its timeout */
-	}
-	if (rt->down)
-		return;
-	int err = rt->ws ? write_ws(rt) : write_http(rt);
-	if (err < 0) {
-		go_down(rt, err, "The hub reads too slowly; the connection is started anew.");
+	if (was_up) {
+		if (usec_sub(now, rt->up_at) < SHORT_US)
+			transport_was_short(&rt->config, carrier_kind(c), now);
+		go_down(rt, err, why);
 		return;
 	}
-	usec_t at = rt->ws ? usec_min(ws_deadline(rt->ws), signalr_deadline(rt->signalr))
-			   : http_client_deadline(rt->http);
-	if (loop_timer_at(&rt->timer, at) < 0)
+	log_debug("hub-transport-failed", "transport=%s reason=\"%s\"",
+		  carrier_name(carrier_kind(c)), why);
+	rt->carriers[carrier_kind(c)] = NULL;
+	carrier_destroy(c);
+	if (rt->err == 0) {
+		rt->err = err;
+		text_copy(rt->why, sizeof(rt->why), why);
+	}
+	if (fault == CARRIER_NETWORK)
+		rt->next = CARRIER_KINDS; /* those that are under way may go on */
+	if (fault == CARRIER_REFUSED || !any_left(rt))
+		go_down(rt, fault == CARRIER_REFUSED ? err : rt->err,
+			fault == CARRIER_REFUSED ? why : rt->why);
+	else
+		begin_next(rt);
+}
+
+static const struct carrier_handler carrier_handler = { on_event, on_carrier_down };
+
+/* The next begins before the one before has used up its time. */
+static void begin_next(struct realtime *rt)
+{
+	enum carrier_kind kind;
+
+	if (rt->next == CARRIER_KINDS)
+		return;
+	kind = rt->order[rt->next++];
+	if (carrier_create(rt->loop, &rt->config, kind, &carrier_handler, rt, &rt->carriers[kind]) <
+		    0 ||
+	    (rt->next < CARRIER_KINDS && loop_timer_after(&rt->stagger, STAGGER_US) < 0))
 		go_down(rt, -ENOMEM, "Out of memory.");
 }
 
-static void on_timer(void *arg)
+static void on_stagger(void *arg)
 {
-	struct realtime *rt = arg;
-	usec_t now = loop_now(rt->loop);
-
-	if (rt->http) {
-		http_client_timeout(rt->http, now);
-	} else {
-		ws_timeout(rt->ws, now);
-		signalr_timeout(rt->signalr, now);
-	}
-	advance(rt);
+	begin_next(arg);
 }
-
-static void on_open(void *arg)
-{
-	struct realtime *rt = arg;
-
-	send_upgrade(rt);
-	advance(rt);
-}
-
-static void on_read(void *arg, struct buf *in)
-{
-	struct realtime *rt = arg;
-	usec_t now = loop_now(rt->loop);
-
-	if (rt->down) {
-		buf_clear(in);
-		return;
-	}
-	int err = rt->ws ? ws_input(rt->ws, now, buf_span(in))
-			 : http_client_input(rt->http, now, buf_span(in));
-	buf_clear(in);
-	if (err < 0)
-		go_down(rt, err, "The hub sent more than it may at once.");
-	else
-		advance(rt);
-}
-
-static void on_close(void *arg, int err, const char *why)
-{
-	go_down(arg, err ? err : FL_ECLOSED, why);
-}
-
-static const struct hub_conn_handler conn_handler = { on_open, on_read, on_close };
 
 int realtime_create(struct loop *loop, const struct realtime_config *config,
 		    const struct realtime_handler *handler, void *arg, struct realtime **out)
@@ -342,18 +216,24 @@ int realtime_create(struct loop *loop, const struct realtime_config *config,
 	rt->url = *config->url;
 	rt->handler = handler;
 	rt->arg = arg;
-	rt->ping_us = config->ping_us;
-	rt->timeout_us = config->timeout_us;
 	list_init(&rt->calls);
-	loop_timer_init(loop, &rt->timer, on_timer, rt);
+	loop_timer_init(loop, &rt->stagger, on_stagger, rt);
 	rt->path = strdup(config->path);
 	rt->bearer = config->bearer ? strdup(config->bearer) : NULL;
-	rt->http = http_client_create(
-		&(struct http_client_config){ .timeout_us = 10 * USEC_PER_SEC });
+	rt->config = *config;
+	rt->config.url = &rt->url;
+	rt->config.path = rt->path;
+	rt->config.bearer = rt->bearer;
+	rt->config.tls = tls_context_ref(config->tls);
+	transport_order(&rt->config, rt->order, loop_now(loop));
 	int err = -ENOMEM;
-	if (rt->path && rt->http && (!config->bearer || rt->bearer))
-		err = hub_conn_create(loop, &rt->url, config->tls, config->way, &conn_handler, rt,
-				      &rt->conn);
+	if (rt->path && (!config->bearer || rt->bearer)) {
+		rt->next = 1;
+		err = carrier_create(loop, &rt->config, rt->order[0], &carrier_handler, rt,
+				     &rt->carriers[rt->order[0]]);
+	}
+	if (err == 0)
+		err = loop_timer_after(&rt->stagger, STAGGER_US);
 	if (err < 0) {
 		realtime_destroy(rt);
 		return err;
@@ -371,9 +251,7 @@ static void release(void *arg)
 
 	list_for_each (call, tmp, &rt->calls, node)
 		free(call);
-	http_client_destroy(rt->http);
-	signalr_destroy(rt->signalr);
-	ws_destroy(rt->ws);
+	tls_context_unref(rt->config.tls);
 	free(rt->path);
 	ct_wipe_strp(&rt->bearer);
 	free(rt);
@@ -384,11 +262,14 @@ void realtime_destroy(struct realtime *rt)
 	if (!rt || rt->dead)
 		return;
 	rt->dead = rt->down = true;
-	loop_timer_stop(&rt->timer);
+	loop_timer_stop(&rt->stagger);
 	ifaces_watch_destroy(rt->ifaces);
 	rt->ifaces = NULL;
-	hub_conn_destroy(rt->conn);
-	rt->conn = NULL;
+	rt->carrier = NULL;
+	for (size_t i = 0; i < CARRIER_KINDS; i++) {
+		carrier_destroy(rt->carriers[i]);
+		rt->carriers[i] = NULL;
+	}
 	if (rt->flush_set)
 		list_remove(&rt->flush.node);
 	loop_defer(rt->loop, &rt->release, release, rt);
@@ -399,7 +280,8 @@ static void on_flush(void *arg)
 	struct realtime *rt = arg;
 
 	rt->flush_set = false;
-	advance(rt);
+	if (rt->carrier && !rt->down)
+		carrier_flush(rt->carrier);
 }
 
 int realtime_call(struct realtime *rt, const char *target, json_t *object,
@@ -408,14 +290,15 @@ int realtime_call(struct realtime *rt, const char *target, json_t *object,
 	struct call *call = NULL;
 	int err = object ? 0 : -ENOMEM;
 
-	if (err == 0 && (rt->down || !rt->signalr))
+	if (err == 0 && (rt->down || !rt->carrier))
 		err = FL_ESTATE;
 	if (err == 0 && rt->n_calls >= HUB_CALLS_MAX)
 		err = FL_EQUOTA;
 	if (err == 0 && !(call = calloc(1, sizeof(*call))))
 		err = -ENOMEM;
 	if (err == 0)
-		err = signalr_invoke(rt->signalr, loop_now(rt->loop), target, object, &call->id);
+		err = signalr_invoke(carrier_signalr(rt->carrier), loop_now(rt->loop), target,
+				     object, &call->id);
 	json_decref(object);
 	if (err < 0) {
 		free(call);
@@ -433,14 +316,27 @@ int realtime_call(struct realtime *rt, const char *target, json_t *object,
 	return 0;
 }
 
+static const struct hub_conn *conn_of(const struct realtime *rt)
+{
+	return rt->carrier ? carrier_conn(rt->carrier) : NULL;
+}
+
 const struct tls_session *realtime_tls(const struct realtime *rt)
 {
-	const struct stream *s = rt->conn ? hub_conn_stream(rt->conn) : NULL;
+	const struct hub_conn *conn = conn_of(rt);
+	const struct stream *s = conn ? hub_conn_stream(conn) : NULL;
 
 	return s ? stream_tls(s) : NULL;
 }
 
 bool realtime_is_local(const struct realtime *rt)
 {
-	return rt->conn && hub_conn_is_local(rt->conn);
+	const struct hub_conn *conn = conn_of(rt);
+
+	return conn && hub_conn_is_local(conn);
+}
+
+const char *realtime_transport(const struct realtime *rt)
+{
+	return rt->carrier ? carrier_name(carrier_kind(rt->carrier)) : "";
 }

@@ -1,7 +1,8 @@
 /*
- * One realtime connection to the hub (docs/protocol.md §2): TLS, WebSocket without negotiation,
- * SignalR in JSON. It lives once: when it is lost, on_down says why, and the owner makes another
- * (backoff.h says when).
+ * One realtime connection to the hub (docs/protocol.md §2): TLS, SignalR in JSON, by the transport
+ * that gets through (carrier.h): what worked before (transport.h) first, the others 2 s after one
+ * another or as soon as one has failed; the first that carries the handshake stays. It lives once:
+ * when it is lost, on_down says why, and the owner makes another (backoff.h says when).
  */
 #pragma once
 
@@ -51,3 +52,6 @@ const struct tls_session *realtime_tls(const struct realtime *rt);
 
 /* The hub's address is a loopback one. */
 bool realtime_is_local(const struct realtime *rt);
+
+/* "websocket", "long-polling" …; "" before it is up. */
+const char *realtime_transport(const struct realtime *rt);

@@ -194,6 +194,8 @@ struct http_client_request {
 			     PATCH */
 	bool upgrade;	  /* Connection: Upgrade is added; a 101 is taken */
 	bool close;	  /* Connection: close is added */
+	/* The body of a 200 is told as it comes, without an end in time or length. */
+	bool pieces;
 };
 
 struct http_response {
@@ -206,6 +208,7 @@ struct http_response {
 
 enum http_client_event_type {
 	HTTP_CLIENT_RESPONSE, /* interim answers (1xx but 101) are passed over */
+	HTTP_CLIENT_PIECE,    /* with pieces: response holds what has come since; RESPONSE ends it */
 	HTTP_CLIENT_FAILED,   /* no answer will come; close */
 };
 

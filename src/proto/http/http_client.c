@@ -21,7 +21,8 @@ struct http_client {
 	struct buf in, out;
 	struct http_parser parser;
 	struct http_response response;
-	bool upgrade_wanted, close_wanted;
+	bool upgrade_wanted, close_wanted, pieces_wanted;
+	bool told; /* what the parser's body holds was a piece */
 	bool eof;
 	int err;
 	const char *reason;
@@ -126,6 +127,7 @@ int http_client_request(struct http_client *c, usec_t now,
 	c->parser.skip_body = strcmp(request->method, "HEAD") == 0;
 	c->upgrade_wanted = request->upgrade;
 	c->close_wanted = request->close;
+	c->pieces_wanted = request->pieces;
 	c->deadline = usec_add(now, c->config.timeout_us);
 	c->state = STATE_HEAD;
 	return 0;
@@ -139,6 +141,21 @@ int http_client_input(struct http_client *c, usec_t now, struct span bytes)
 	if (c->state == STATE_FAILING || c->state == STATE_DEAD)
 		return 0;
 	return buf_append_span(&c->in, bytes);
+}
+
+/* A body that comes in pieces, each of which is dropped when the next is asked for. */
+static bool in_pieces(const struct http_client *c)
+{
+	return c->pieces_wanted && c->state == STATE_BODY && c->parser.ll.status_code == 200;
+}
+
+static void drop_piece(struct http_client *c)
+{
+	if (!c->told)
+		return;
+	c->told = false;
+	c->parser.framing = 0;
+	buf_clear(&c->parser.body);
 }
 
 static void answered(struct http_client *c)
@@ -186,6 +203,8 @@ static bool parse_head(struct http_client *c)
 		fail(c, FL_EQUOTA, "body too large");
 	} else {
 		c->state = STATE_BODY;
+		if (in_pieces(c))
+			c->deadline = USEC_NEVER;
 	}
 	return true;
 }
@@ -235,8 +254,23 @@ static bool tell_answer(struct http_client *c, struct http_client_event *event)
 	return true;
 }
 
+static bool tell_piece(struct http_client *c, struct http_client_event *event)
+{
+	struct http_parser *p = &c->parser;
+
+	if (!in_pieces(c) || p->body.len == 0)
+		return false;
+	c->told = true;
+	c->response = (struct http_response){ .status = p->ll.status_code,
+					      .headers = http_parser_headers(p),
+					      .body = buf_span(&p->body) };
+	*event = (struct http_client_event){ .type = HTTP_CLIENT_PIECE, .response = &c->response };
+	return true;
+}
+
 bool http_client_next_event(struct http_client *c, struct http_client_event *event)
 {
+	drop_piece(c);
 	for (;;) {
 		switch (c->state) {
 		case STATE_READY:
@@ -252,7 +286,9 @@ bool http_client_next_event(struct http_client *c, struct http_client_event *eve
 				return false;
 			break;
 		case STATE_BODY:
-			if (!parse_body(c) && !(c->eof && parse_eof(c)))
+			if (!parse_body(c) && tell_piece(c, event))
+				return true;
+			if (c->state == STATE_BODY && !(c->eof && parse_eof(c)))
 				return false;
 			break;
 		case STATE_ANSWERED:

@@ -238,12 +238,51 @@ static void test_split_everywhere(void **state)
 	}
 }
 
+static struct span piece_of(struct http_client *c, const char *bytes,
+			    enum http_client_event_type type)
+{
+	struct http_client_event e;
+
+	assert_int_equal(http_client_input(c, 1, span_str(bytes)), 0);
+	assert_true(http_client_next_event(c, &e));
+	assert_int_equal(e.type, type);
+	assert_int_equal(e.response->status, 200);
+	return e.response->body;
+}
+
+static void test_pieces(void **state)
+{
+	const struct http_client_config config = { .body_max = 8, .timeout_us = 5 };
+	const struct http_client_request request = {
+		.method = "GET", .target = "/", .host = "h", .pieces = true
+	};
+	struct http_client *c = http_client_create(&config);
+	struct http_client_event e;
+
+	assert_int_equal(http_client_request(c, 0, &request), 0);
+	assert_true(span_is(piece_of(c,
+				     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+				     "3\r\nabc\r\n",
+				     HTTP_CLIENT_PIECE),
+			    "abc"));
+	assert_false(http_client_next_event(c, &e));
+	/* no end in time, and none in length, nor in the number of chunks */
+	assert_true(http_client_deadline(c) == USEC_NEVER);
+	for (int i = 0; i < 20000; i++) {
+		assert_true(span_is(piece_of(c, "5\r\nhello\r\n", HTTP_CLIENT_PIECE), "hello"));
+		assert_false(http_client_next_event(c, &e));
+	}
+	assert_true(span_is(piece_of(c, "2\r\nto\r\n0\r\n\r\n", HTTP_CLIENT_RESPONSE), "to"));
+	assert_false(http_client_next_event(c, &e));
+	http_client_destroy(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_request),	   TEST(test_request_injection), TEST(test_answers_in_turn),
 		TEST(test_body_until_eof), TEST(test_failures),		 TEST(test_unasked_answer),
-		TEST(test_upgrade),	   TEST(test_split_everywhere),
+		TEST(test_upgrade),	   TEST(test_split_everywhere),	 TEST(test_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

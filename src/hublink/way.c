@@ -200,9 +200,10 @@ int way_create(const struct way_options *options, struct way **out, char why[512
 	}
 	if (err == 0 && w->mode != WAY_NONE && options->password_file)
 		err = read_password(options->password_file, &w->password, why);
-	if (err == 0 && w->setting.proxy && !set_proxy(w, why)) {
+	/* what the person who starts us said; of a file of the system each search tells */
+	if (err == 0 && w->setting.proxy && !set_proxy(w, why) &&
+	    (w->mode == WAY_FIXED || strcmp(w->setting.found, "environment") == 0))
 		err = FL_EMALFORMED;
-	}
 	if (err < 0) {
 		way_destroy(w);
 		return err;

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ct.h"
 #include "base/text.h"
 #include "hublink/way_inside.h"
 #include "wayout/announce.h"
 #include "wayout/ask.h"
+#include "wayout/system.h"
 
 #define STEP_US (300 * USEC_PER_MSEC)	  /* between one way and the next */
 #define PUT_OFF_US (1000 * USEC_PER_MSEC) /* one that failed lately waits for the others */
@@ -128,10 +130,26 @@ static void on_announced_problem(void *arg, const char *cause, const char *why)
 	problem(arg, cause, why);
 }
 
+/* The last straw: the proxy by which packages are fetched may let us through as well. */
+static void try_apt(struct way_search *s)
+{
+	struct system_proxy apt;
+	struct proxy *proxy;
+	char why[512];
+
+	if (!system_read_apt(s->w->root, &apt))
+		return;
+	proxy = way_proxy(s->w, apt.proxy, s->w->setting.except, "apt", why);
+	if (proxy)
+		tell(s, proxy, "apt", 0);
+	ct_wipe(&apt, sizeof(apt));
+}
+
 static void on_announced_end(void *arg)
 {
 	struct way_search *s = arg;
 
+	try_apt(s);
 	announce_cancel(s->announce);
 	s->announce = NULL;
 	end_if_done(s);

@@ -37,7 +37,7 @@ static void expect_to(const struct way *w, const char *host, const char *proxy)
 
 static void from_the_environment(void **state)
 {
-	struct way_options o = { .proxy = "auto" };
+	struct way_options o = { .proxy = "auto", .root = "/nonexistent" };
 
 	struct way *w = make(&o);
 	expect_to(w, "hub.example", NULL);

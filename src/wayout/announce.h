@@ -17,8 +17,8 @@ struct announce_handler {
 	void (*on_end)(void *arg); /* once, last */
 };
 
-/* root: in front of the system's files; "". url, host: of whom the way is for. Nothing is called
- * from inside. 0 or -ENOMEM. */
+/* root: in front of the system's files; ""; borrowed. url, host: of whom the way is for. Nothing is
+ * called from inside. 0 or -ENOMEM. */
 int announce_start(struct loop *loop, const char *root, const char *url, const char *host,
 		   const struct announce_handler *handler, void *arg,
 		   struct announce **out) FL_WARN_UNUSED;

@@ -4,6 +4,9 @@
  *
  *	pac             the option
  *	environment     https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY; no_proxy, NO_PROXY
+ *	etc-environment the same in /etc/environment and /etc/environment.d
+ *	gnome           the system's defaults for all users, /etc/dconf/db, its folders ending in .d
+ *	kde             the same, /etc/xdg/kioslaverc, /etc/kde5rc, /etc/kderc
  */
 #pragma once
 

@@ -15,7 +15,7 @@ import pytest
 from lab import Unsupported
 from programs import wait_for
 from proxies import PASSWORD, USER, password_file
-from services import ENTER, LabClient, end
+from services import DNS, ENTER, LabClient, end
 
 SCRIPT = """
 const rules = new Map([[/lab[.]test$/, `%s`]]);
@@ -268,4 +268,43 @@ def test_password_is_not_for_announced_proxies(closed):
         client.said("wants to know who is there")
         assert web.asked
         assert not closed.squid.tunnels()[-1:] or "hub-connected" not in client.log
+        client.stop()
+
+
+def dhcp(value):
+    """dnsmasq's options for a DHCP server that announces that."""
+    return "--dhcp-range=192.168.1.0,static,255.255.255.0", f"--dhcp-option-force=252,{value}"
+
+
+def test_wpad_by_dhcp(quiet, announced):
+    with Names(quiet, *dhcp("http://192.168.1.1/dhcp.dat")):
+        client = quiet.start_client()
+        assert way_of(client) == ("http://192.168.1.1:3128", "wpad-dhcp")
+        assert announced.asked[-1] == "/dhcp.dat"
+        client.stop()
+
+
+@pytest.mark.parametrize("value, cause", [
+    ("http://pac.elsewhere.example.net/wpad.dat", "wpad-outside"),
+    ("ftp://192.168.1.1/wpad.dat", "dhcp-garbage"),
+    ("00:ff:00:13", "dhcp-garbage"),
+])
+def test_bad_dhcp(quiet, announced, value, cause):
+    """Not followed, and named; the other announcement is taken when it is there."""
+    with Names(quiet, *dhcp(value)):
+        client = quiet.start_client(online=False)
+        client.said(f"way-out-problem cause={cause} ")
+    with Names(quiet, *dhcp(value), hosts=[("wpad.north.site.example", "192.168.1.1")]):
+        client.said("hub-connected")
+        assert way_of(client) == ("http://192.168.1.1:3128", "wpad-dns")
+        client.stop()
+
+
+def test_names_that_answer_everything(lab, open_site):
+    """A page instead of a PAC file, under any name."""
+    page = Web(open_site, b"<html>Welcome</html>", port=80)
+    with Names(open_site, "--address=/site.example/192.168.1.1", f"--server=/lab.test/{DNS}"):
+        client = open_site.start_client()
+        assert way_of(client) == ("direct", "direct")
+        assert not page.asked  # the direct way worked
         client.stop()

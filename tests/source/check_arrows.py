@@ -22,6 +22,7 @@ MAY = {
     "proto/dcep": {"base"},
     "proto/rtp": {"base"},
     "proto/proxy2": {"base"},
+    "proto/dhcp": {"base"},
     "proto/http": {"base"},
     "proto/ws": {"base", "proto/http"},
     "proto/signalr": {"base", "proto/http"},

@@ -17,6 +17,7 @@ import { t } from './text';
 const Device = lazy(loadDevicePage);
 const RouteReport = lazy(() => import('./pages/route-report'));
 const Network = lazy(() => import('./pages/network'));
+const PublicNetwork = lazy(() => import('./pages/network-public'));
 const Audit = lazy(() => import('./pages/audit'));
 const Settings = lazy(() => import('./pages/settings'));
 const Overlays = lazy(() => import('./parts/overlays'));
@@ -26,13 +27,15 @@ function Pages() {
 	const { state } = useStore(account);
 	const page = pageOf(path);
 	useEffect(() => {
-		if (state === 'out' && page.page !== 'sign-in') {
+		if (state === 'out' && page.page !== 'sign-in' && page.page !== 'network') {
 			const next = path === '/' || path === '/devices' ? '' : `?next=${encodeURIComponent(path)}`;
 			navigate(`/sign-in${next}`, 'replace');
 		} else if (state === 'in' && (page.page === 'sign-in' || path === '/')) navigate('/devices', 'replace');
 	}, [state, page.page, path]);
 
 	if (state === 'unknown') return page.page === 'sign-in' ? <Waiting text={t.signIn.linkBusy} /> : <Waiting text={t.loading} />;
+	// no account is needed for it, and where the hub does not answer it says more than any other page
+	if (state !== 'in' && page.page === 'network') return <PublicNetwork />;
 	if (state === 'unreachable') return <Unreachable />;
 	if (state === 'out') return page.page === 'sign-in' ? <SignIn /> : null;
 	if (page.page === 'device') return <Device key={page.id} id={page.id} />;

@@ -217,6 +217,7 @@ export const api = {
 	signIn: (name: string, password: string) => call<{ user: User }>('POST', '/id/sign-in', { name, password }),
 	link: (code: string) => call<{ user: User }>('POST', '/id/link', { code }),
 	password: (password: string) => call<void>('POST', '/id/password', { password }),
+	network: () => call<unknown>('GET', '/network.json'),
 	signOut: () => call<void>('POST', '/id/sign-out', {}),
 	sessions: (device: string, limit: number) => call<{ sessions: SessionRow[] }>('GET', `/api/sessions?${query({ device, limit })}`),
 	session: (id: string) => call<{ session: SessionDetail }>('GET', `/api/sessions/${encodeURIComponent(id)}`),

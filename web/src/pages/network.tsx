@@ -1,171 +1,87 @@
-// How sessions travelled in the last days, place by place: the share of each route, the worst places, what to change.
+// The network page: which ways sessions took (for staff), what a firewall has to let pass, and a test of the network that
+// this browser is in. The part that is shown, the region and the form stand in the address, so each can be passed on.
 import { useCallback, useEffect, useState } from 'react';
-import { api, type PlaceRoutes } from '../lib/api';
+import { account } from '../lib/account';
+import { loadNeeds, NotUnderstood, type Needs } from '../lib/needs';
 import { problemText } from '../lib/problem';
-import { place as address, setParameter } from '../lib/router';
+import { navigate, place } from '../lib/router';
 import { useStore } from '../lib/store';
-import { CopyButton, Heading, Name, Notice, Segments } from '../parts/basics';
-import { RouteGlyph } from '../parts/icons';
-import { remedyText, ruleText, verdictText } from '../session/verdict';
+import { Heading, Notice, Segments } from '../parts/basics';
+import { NeedsList } from '../parts/needs-list';
+import { NetTest } from '../parts/net-test';
+import { Days, RouteShares } from '../parts/route-shares';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
-import { addUp, problems, worstFirst } from '../session/shares';
+import { tn } from '../text/network';
 import s from './network.module.css';
 
-const METHODS = ['local', 'punched', 'relayed', 'none'] as const;
-const SPANS = ['1', '7', '30', '90'] as const;
-const CAUSES = 4;
-type Span = (typeof SPANS)[number];
+const VIEWS = ['routes', 'needs', 'test'] as const;
+type View = (typeof VIEWS)[number];
+
+/** The first part is the one without a word in the address: routes for staff, else the list. */
+function viewOf(search: string, staff: boolean): View {
+	const parameters = new URLSearchParams(search);
+	const wish = parameters.get('view') as View;
+	if (VIEWS.includes(wish) && (staff || wish !== 'routes')) return wish;
+	return staff && !['region', 'wildcard', 'later'].some((name) => parameters.has(name)) ? 'routes' : 'needs';
+}
 
 export default function Network() {
-	const wish = new URLSearchParams(useStore(address).search).get('days') as Span;
-	const days: Span = SPANS.includes(wish) ? wish : '7';
-	const [places, setPlaces] = useState<PlaceRoutes[] | null>(null);
-	const [problem, setProblem] = useState<string | null>(null);
-	const load = useCallback(async () => {
-		setProblem(null);
-		try {
-			setPlaces((await api.routes(Number(days))).places);
-		} catch (error) {
-			setProblem(problemText(error));
-		}
-	}, [days]);
-	useEffect(() => void load(), [load]);
-	const total = places && addUp(places);
-	const allGood = total !== null && total.sessions > 0 && total.local === total.sessions;
+	const staff = useStore(account).state === 'in';
+	const view = viewOf(useStore(place).search, staff);
+	const title = { routes: t.network.title, needs: tn.title, test: tn.testTitle }[view];
+	const lead = { routes: t.network.lead, needs: tn.lead, test: tn.testLead }[view];
+	const options = VIEWS.filter((one) => staff || one !== 'routes').map((one) => [one, { routes: tn.viewRoutes, needs: tn.viewNeeds, test: tn.viewTest }[one]] as const);
+	const home: View = staff ? 'routes' : 'needs';
 	return (
-		<main className={u.page} id="page">
+		<main className={`${u.page} ${s.page}`} id="page">
 			<div className={s.head}>
 				<div>
-					<Heading title={t.network.title}>{t.network.title}</Heading>
-					<p className={u.lead}>{t.network.lead}</p>
+					<Heading title={title}>{title}</Heading>
+					<p className={u.lead}>{lead}</p>
 				</div>
-				<Segments<Span>
-					label={t.network.days}
-					value={days}
-					options={SPANS.map((span) => [span, t.network.day(Number(span))] as const)}
-					onChange={(value) => setParameter('days', value === '7' ? '' : value)}
-				/>
+				<div className={s.controls}>
+					<Segments<View>
+						label={tn.view}
+						value={view}
+						options={options}
+						onChange={(value) => navigate(value === home ? '/network' : `/network?view=${value}`)}
+					/>
+					{view === 'routes' && <Days />}
+				</div>
 			</div>
-			<div className={s.list}>
-				{problem && (
-					<Notice kind="danger" role="alert">
-						<p>{t.network.failed}</p>
-						<p>{problem}</p>
-						<button type="button" className={u.button} onClick={() => void load()}>
-							{t.retry}
-						</button>
-					</Notice>
-				)}
-				{!places && !problem && <p className={u.wait}>{t.loading}</p>}
-				{total?.sessions === 0 && <Empty title={t.network.noneTitle} text={t.network.noneText} />}
-				{total && total.sessions > 0 && <Share total={total} />}
-				{allGood && <Empty title={t.network.emptyTitle} text={t.network.emptyText} />}
-				{places && total && total.sessions > 0 && <Places places={places} />}
-			</div>
+			{view === 'routes' ? <RouteShares /> : <WithNeeds view={view} />}
 		</main>
 	);
 }
 
-function Empty({ title, text }: { title: string; text: string }) {
-	return (
-		<section className={s.card}>
-			<h2>{title}</h2>
-			<p>{text}</p>
-		</section>
-	);
-}
-
-type Counts = Pick<PlaceRoutes, 'sessions' | 'local' | 'punched' | 'relayed' | 'none'>;
-
-/** One bar, its parts side by side; the numbers stand beside it, so it is hidden from screen readers. */
-function Bar({ of }: { of: Counts }) {
-	return (
-		<span className={s.bar} aria-hidden>
-			{METHODS.map((method) => of[method] > 0 && <span key={method} data-method={method} style={{ flexGrow: of[method] }} />)}
-		</span>
-	);
-}
-
-function Share({ total }: { total: Counts }) {
-	return (
-		<section className={s.card} aria-labelledby="share">
-			<div className={s.line}>
-				<h2 id="share">{t.network.share}</h2>
-				<span className={`${s.soft} num`}>{t.network.sessions(total.sessions)}</span>
-			</div>
-			<Bar of={total} />
-			<dl className={`${s.legend} num`}>
-				{METHODS.map((method) => (
-					<div key={method} data-method={method}>
-						<dt>
-							<RouteGlyph method={method} size={20} />
-							{t.route[method]}
-						</dt>
-						<dd>
-							<b>{t.network.percent(total[method] / total.sessions)}</b> <span>{t.network.sessions(total[method])}</span>
-						</dd>
-					</div>
-				))}
-			</dl>
-		</section>
-	);
-}
-
-function Places({ places }: { places: PlaceRoutes[] }) {
-	return (
-		<section className={s.places} aria-labelledby="worst">
-			<h2 id="worst">{t.network.worst}</h2>
-			<p className={s.soft}>{t.network.worstLead}</p>
-			<ul>
-				{worstFirst(places).map((one) => (
-					<li key={one.place} className={s.card}>
-						<Place of={one} />
-					</li>
-				))}
-			</ul>
-		</section>
-	);
-}
-
-function Place({ of }: { of: PlaceRoutes }) {
-	const causes = problems(of);
+function WithNeeds({ view }: { view: 'needs' | 'test' }) {
+	const [needs, setNeeds] = useState<Needs | null>(null);
+	const [problem, setProblem] = useState<string | null>(null);
+	const load = useCallback(async () => {
+		setProblem(null);
+		try {
+			setNeeds(await loadNeeds());
+		} catch (error) {
+			if (!(error instanceof NotUnderstood)) setProblem(problemText(error));
+			else setProblem(error.entry ? tn.notUnderstoodAt(error.entry) : tn.notUnderstood);
+		}
+	}, []);
+	useEffect(() => void load(), [load]);
 	return (
 		<>
-			<div className={s.line}>
-				<h3>{of.place === 'hub' || of.name === '' ? t.network.hub : <Name text={of.name} />}</h3>
-				<span className={`${s.soft} num`}>{t.network.sessions(of.sessions)}</span>
-			</div>
-			<Bar of={of} />
-			<p className={`${s.counts} num`}>
-				{METHODS.filter((method) => of[method] > 0).map((method) => (
-					<span key={method} data-method={method}>
-						<RouteGlyph method={method} size={18} />
-						{t.route[method]} <bdi>{t.network.part(of[method], t.network.percent(of[method] / of.sessions))}</bdi>
-					</span>
-				))}
-			</p>
-			{causes.length === 0 && <p className={s.soft}>{t.network.good}</p>}
-			{causes.slice(0, CAUSES).map((cause, index) => (
-				<div key={index} className={s.cause}>
-					<p>
-						{verdictText(cause)} <span className={`${s.soft} num`}>{t.network.times(cause.count)}</span>
-					</p>
-					{cause.remedy.slice(0, 2).map((remedy, at) => {
-						const rule = ruleText(remedy, '');
-						return (
-							<div key={at} className={s.remedy}>
-								<p className={s.soft}>{remedyText(remedy)}</p>
-								<div className={s.rule}>
-									<code dir="ltr">{rule}</code>
-									<CopyButton text={rule} />
-								</div>
-							</div>
-						);
-					})}
-				</div>
-			))}
+			{problem && (
+				<Notice kind="danger" role="alert">
+					<p>{tn.failed}</p>
+					<p>{problem}</p>
+					<button type="button" className={u.button} onClick={() => void load()}>
+						{t.retry}
+					</button>
+				</Notice>
+			)}
+			{!needs && !problem && <p className={u.wait}>{t.loading}</p>}
+			{view === 'needs' && needs && <NeedsList of={needs} />}
+			{view === 'test' && (needs || problem) && <NetTest needs={needs} />}
 		</>
 	);
 }
-

@@ -1,7 +1,7 @@
 import { useState, type FormEvent } from 'react';
 import { account, problemOf, signIn } from '../lib/account';
 import { useStore } from '../lib/store';
-import { Heading, Notice } from '../parts/basics';
+import { Heading, Link, Notice } from '../parts/basics';
 import { Logo } from '../parts/icons';
 import u from '../styles/ui.module.css';
 import { t } from '../text';
@@ -82,6 +82,9 @@ export function SignIn() {
 					</button>
 				</form>
 				<p className={s.hint}>{t.signIn.hint}</p>
+				<p className={s.hint}>
+					<Link to="/network">{t.signIn.network}</Link>
+				</p>
 			</div>
 		</main>
 	);

@@ -50,7 +50,8 @@ export function Notice({ kind, children, role }: { kind: 'danger' | 'warn' | 'go
 	);
 }
 
-export function CopyButton({ text, label }: { text: string; label?: string }) {
+/** @param spoken the name for screen readers, where several stand on a page; it begins with the visible word */
+export function CopyButton({ text, label, spoken }: { text: string; label?: string; spoken?: string }) {
 	const [done, setDone] = useState(false);
 	useEffect(() => {
 		if (!done) return;
@@ -61,7 +62,10 @@ export function CopyButton({ text, label }: { text: string; label?: string }) {
 	return (
 		<button type="button" className={s.button} onClick={() => void navigator.clipboard?.writeText(text).then(() => setDone(true), () => {})}>
 			<Icon size={14} strokeWidth={1.9} aria-hidden />
-			<span aria-live="polite">{done ? t.copied : (label ?? t.copy)}</span>
+			<span aria-live="polite">
+				{done ? t.copied : (label ?? t.copy)}
+				{spoken && !done && <span className="vh">{spoken.slice(t.copy.length)}</span>}
+			</span>
 		</button>
 	);
 }

@@ -59,6 +59,7 @@ export const en = {
 		unreachable: 'The hub does not answer. Check that it runs and that this computer is connected, then try again.',
 		tooMany: 'Too many attempts. Wait a minute, then try again.',
 		ended: 'You were signed out. Sign in to go on.',
+		network: 'What the network has to let pass, and a test of it',
 		hint: 'First time here? Open the one-time link that the hub printed when it started.',
 	},
 

@@ -19,7 +19,9 @@ function walk(value: unknown, change: (text: string) => string): unknown {
 }
 
 export function pseudo(from: Catalogue, language: string): Catalogue {
-	const rightToLeft = language === 'ar-XB';
-	const out = walk(from, rightToLeft ? (text) => text : stretch) as Catalogue;
-	return { ...out, language: 'en', direction: rightToLeft ? 'rtl' : 'ltr' };
+	return { ...pseudoPart(from, language), language: 'en', direction: language === 'ar-XB' ? 'rtl' : 'ltr' };
+}
+
+export function pseudoPart<T extends object>(from: T, language: string): T {
+	return walk(from, language === 'ar-XB' ? (text) => text : stretch) as T;
 }

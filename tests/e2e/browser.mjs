@@ -8,6 +8,7 @@ import { until } from './rig.mjs';
 const require = createRequire(import.meta.url);
 const OUTPUT = process.env.FAIRLEAD_TEST_OUTPUT ?? join(import.meta.dirname, '..', 'output');
 export const VIEW = { width: 1440, height: 900 };
+const PAPER = { width: 720, height: 1018 }; // A4 without margins, in CSS pixels
 /** a known one, so that tests that filter traffic can leave it alone; each runs in a network namespace of its own */
 export const DEBUG_PORT = 31_999;
 const CHROMIUM_FLAGS = [
@@ -56,6 +57,9 @@ class Page {
 		await this.page.screenshot({ path: join(OUTPUT, `${this.name}-${file}.png`) });
 	}
 
+	/** As it is printed, for as long as look takes, and a picture of it; nothing where the browser cannot be asked for that. */
+	async print() {}
+
 	/** What axe-core finds. Its script comes in beside the page's policy, as a browser extension would. */
 	async axe() {
 		const source = await readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
@@ -86,6 +90,15 @@ class Page {
 }
 
 class ChromiumPage extends Page {
+	async print(file, look) {
+		await this.page.emulateMedia({ media: 'print' });
+		await this.size(PAPER.width, PAPER.height);
+		await look();
+		await this.page.screenshot({ path: join(OUTPUT, `${this.name}-${file}.png`), fullPage: true });
+		await this.page.emulateMedia({ media: null });
+		await this.size(VIEW.width, VIEW.height);
+	}
+
 	async size(width, height) {
 		await this.page.setViewportSize({ width, height });
 	}
@@ -149,11 +162,12 @@ class FirefoxPage extends Page {
 	}
 }
 
-async function chromium({ trusted, proxy }) {
+async function chromium({ trusted, proxy, resolved }) {
 	const { chromium: launcher } = await import('playwright-core');
 	const args = [...CHROMIUM_FLAGS];
 	// --ignore-certificate-errors and the context's option leave out what is not of a page, such as turns:
 	if (trusted) args.push(`--ignore-certificate-errors-spki-list=${trusted}`);
+	if (resolved) args.push(`--host-resolver-rules=MAP *.test ${resolved}`);
 	if (proxy) args.push(`--proxy-server=${proxy}`);
 	const browser = await launcher.launch({ executablePath: '/usr/bin/chromium', headless: true, args });
 	const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: VIEW });
@@ -176,6 +190,7 @@ async function firefox({ resolved }) {
 
 /**
  * trusted: SHA-256 of a certificate's public key, in base64, that Chromium is to take on every connection. proxy: the URL of
- * the one that Chromium is to use. resolved: the address that Firefox is to find for every name.
+ * the one that Chromium is to use. resolved: the address of every name in .test; in Firefox of
+ * every name.
  */
 export const launch = (name, options = {}) => (name === 'firefox' ? firefox(options) : chromium(options));

@@ -3,20 +3,24 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { DEBUG_PORT, launch, VIEW } from './browser.mjs';
-import { startRig } from './rig.mjs';
+import { Child, startRig } from './rig.mjs';
 import { inTerminal, openDevice, prompted } from './work.mjs';
 
 const BROWSER = process.env.FAIRLEAD_BROWSER ?? 'chromium';
 const HOST = '11.77.0.1';
 /** relay, hub, and what drives Firefox: one end of every connection that is not between browser and device */
-const SERVERS = `3478, 8443, ${DEBUG_PORT}`;
+const SERVERS = `3478, 8443, 9443, ${DEBUG_PORT}`;
+/** another hub with regions, known by a name of several labels; nobody is signed in there */
+const PUBLIC_PORT = 9443;
+const PUBLIC = `https://hub.test:${PUBLIC_PORT}`;
 const NARROW = { width: 700, height: 900 };
 const TALL = 2600; // the whole of a report at once
 const run = promisify(execFile);
-let rig, origin, web, page, device;
+let rig, other, origin, web, page, device;
 
 before(async () => {
 	// what a relay hands out must be told apart from what browser and client use, for the filter below
@@ -25,7 +29,7 @@ before(async () => {
 	await run('ip', ['address', 'add', `${HOST}/24`, 'dev', 'lan0']);
 	rig = await startRig();
 	origin = rig.origin.replace('localhost', HOST);
-	web = await launch(BROWSER);
+	web = await launch(BROWSER, { resolved: HOST });
 	page = web.page;
 	await page.goto(rig.link.replace('localhost', HOST));
 	await page.text(/1 device, 1 online/);
@@ -34,6 +38,7 @@ before(async () => {
 after(async () => {
 	if (process.env.FAIRLEAD_VERBOSE) console.log(rig?.up.errors.join('\n'));
 	await web?.close();
+	await other?.stop();
 	await rig?.stop();
 }, { timeout: 60_000 });
 
@@ -147,6 +152,101 @@ test('the network page says that all is local', async () => {
 	await clean('network', /All local/);
 });
 
+/** The names and text of everything that was copied or saved since, instead of doing it. */
+const catchSaved = () => page.eval(() => {
+	window.__saved = [];
+	URL.createObjectURL = (blob) => {
+		blob.text().then((text) => window.__saved.push(text));
+		return 'blob:nothing';
+	};
+	HTMLAnchorElement.prototype.click = () => {};
+});
+
+/** What the test of the network says, step by step: { "stun 0": "good", … }, and what it makes of the methods. */
+async function tested() {
+	await page.click('button', 'Test this network');
+	await page.until('the end of the test', () => document.querySelectorAll('[data-verdict]').length === 3, undefined, 15_000);
+	const [steps, verdicts] = await page.eval(() => [
+		Object.fromEntries([...document.querySelectorAll('[data-step]')].map((one) => [one.dataset.step, one.dataset.state])),
+		[...document.querySelectorAll('[data-verdict]')].map((one) => one.dataset.verdict),
+	]);
+	const said = await page.eval(() => [...document.querySelectorAll('[data-step]')].map((one) => one.innerText.replaceAll('\n', ' ')));
+	return { steps, verdicts, said };
+}
+
+test('without an account the page lists what must pass, by region, and what it saves is what the command writes', async () => {
+	other = new Child(join(process.env.FAIRLEAD_BUILD, 'fairlead-hub'), [
+		'--data', join(rig.data, 'other'), '--listen', `${HOST}:${PUBLIC_PORT}`, '--name', 'hub.test', '--stun', `${HOST}:3478`, '--stun', '10.77.0.1:3478',
+		'--turn', 'turn:relay.hub.test:3478?transport=udp', '--turn', 'turn:relay.hub.test:3478?transport=tcp', '--turn', 'turns:relay.hub.test:443?transport=wss',
+		'--turn-secret-file', join(rig.data, 'relay.secret'),
+		...['eu', 'us'].flatMap((region) => ['log-captures', 'modules', 'notifications'].flatMap((store) => ['--store', `${region}/${store}=https://${store}.${region}.example.net/`])),
+	]);
+	await other.line(/^ready/);
+	await page.goto(`${PUBLIC}/sign-in`);
+	await page.click('link', 'What the network has to let pass, and a test of it');
+	await page.text(/What your network has to let pass/);
+	await page.text(/log-captures\.us\.example\.net/);
+	await page.text(/Method 3: Relayed/);
+	await clean('needs', /What your network has to let pass/);
+	await page.size(390, TALL);
+	await page.shot('needs-phone');
+	assert.ok((await page.sideways()) <= 0, 'the list is wider than a telephone');
+	await page.size(VIEW.width, VIEW.height);
+	await page.print('needs-print', async () => {
+		const [shown, color, wide, high] = await page.eval(() => [
+			[...document.querySelectorAll('header, nav, button, input')].filter((one) => one.getClientRects().length > 0).length,
+			getComputedStyle(document.querySelector('tbody td')).color, document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight / innerHeight,
+		]);
+		assert.deepEqual([shown, color], [0, 'rgb(0, 0, 0)'], 'black, and nothing to press');
+		assert.ok(wide <= 0 && high > 1.5, 'the whole list, on several sheets');
+	});
+	await page.goto(`${PUBLIC}/network?region=eu`);
+	await page.text(/log-captures\.eu\.example\.net/);
+	assert.ok(!(await page.eval(() => document.body.innerText.includes('us.example.net'))), 'the other region is left out');
+	const names = async () => page.eval(() => [...document.querySelectorAll('tbody bdi.mono')].map((one) => one.innerText));
+	assert.ok((await names()).includes('realtime.hub.test'));
+	await catchSaved();
+	for (const form of ['Text', 'CSV', 'JSON']) await page.click('button', form);
+	await page.click('checkbox', 'Wildcards');
+	await page.until('a wildcard', () => location.search.includes('wildcard=1') && [...document.querySelectorAll('tbody bdi.mono')].some((one) => one.innerText === '*.hub.test'));
+	assert.ok(!(await names()).includes('realtime.hub.test'));
+	await page.click('button', 'Text');
+	await page.until('four lists', () => window.__saved.length === 4);
+	const saved = await page.eval(() => window.__saved);
+	const network = join(rig.data, 'network.json');
+	await writeFile(network, await page.eval(async () => (await fetch('/network.json')).text()));
+	const command = async (...more) => (await run(join(process.env.FAIRLEAD_BUILD, 'fairlead'), ['allowlist', '--network', network, '--region', 'eu', ...more])).stdout;
+	assert.equal(saved[0], await command('--all'));
+	assert.equal(saved[1], await command('--all', '--format', 'csv'));
+	assert.deepEqual(JSON.parse(saved[2]), JSON.parse(await command('--all', '--format', 'json')));
+	assert.equal(saved[3], await command('--wildcard'));
+	assert.deepEqual(await page.violations(), []);
+});
+
+test('without an account the page tests hub, WebSocket and STUN, and says what it needs for more', async () => {
+	await page.goto(`${PUBLIC}/network?view=test`);
+	const { steps, verdicts, said } = await tested();
+	console.log(said.join('\n'));
+	assert.deepEqual([steps.hub, steps.realtime, steps.webrtc, steps['stun 0'], steps['stun 1'], steps.turn], ['good', 'good', 'good', 'good', 'good', 'unknown']);
+	assert.equal(verdicts[0], 'likely');
+	assert.match(verdicts[1], /^(yes|likely)$/);
+	await look('nettest-public');
+	assert.deepEqual(await page.violations(), []);
+});
+
+test('signed in the page tests the relay by each way', async () => {
+	await page.goto(`${origin}/network?view=test`);
+	const { steps, verdicts, said } = await tested();
+	console.log(said.join('\n'));
+	assert.ok(Object.entries(steps).every(([step, state]) => state === 'good' || step === 'mapping'), JSON.stringify(steps));
+	assert.ok(steps['turn 1'], 'the relay was asked by two ways');
+	assert.match(verdicts.join(), /^likely,(yes|likely),yes$/);
+	await page.text(/The relay answers over UDP and TCP/);
+	await page.goto(`${origin}/network?view=needs`);
+	await page.text(/What your network has to let pass/);
+	await page.shot('needs-staff');
+});
+
 test('a place gets a policy, and refuses a wrong one', async () => {
 	await page.goto(`${origin}/settings?view=places`);
 	await page.text(/Methods allowed/);
@@ -223,6 +323,13 @@ test('where UDP is dropped the session is relayed over TCP, with the rule that h
 	await page.goto(`${origin}/network`);
 	await page.text(/What to change|keep state/);
 	await clean('network-relayed', /keep state/);
+	await page.goto(`${origin}/network?view=test`);
+	const { steps, verdicts, said } = await tested();
+	console.log(said.join('\n'));
+	assert.deepEqual([steps.hub, steps.realtime, steps.webrtc, steps['stun 0'], steps['turn 0'], steps['turn 1']], ['good', 'good', 'good', 'bad', 'bad', 'good']);
+	assert.deepEqual(verdicts, ['likely', 'no', 'limited']);
+	await page.text(/Let UDP out to .+:3478, with the answers/);
+	await clean('nettest-blocked');
 	await page.goto(`${origin}/devices/${device}`);
 	await routeIs('relayed', 40_000);
 	await run('nft', ['delete', 'table', 'inet', 'site']);

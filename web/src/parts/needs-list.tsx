@@ -81,23 +81,8 @@ function Controls({ of, list, regions, region, wildcard, reserved }: Chosen) {
 					<span className={s.soft}>{tn.regionText}</span>
 				</div>
 			)}
-			<label className={s.check}>
-				<input
-					type="checkbox"
-					checked={wildcard}
-					disabled={!hasWildcards(of)}
-					onChange={(event) => setParameter('wildcard', event.target.checked ? '1' : '')}
-				/>
-				<span>
-					<b>{tn.wildcard}</b> <span className={s.soft}>{hasWildcards(of) ? tn.wildcardText : tn.noWildcard}</span>
-				</span>
-			</label>
-			<label className={s.check}>
-				<input type="checkbox" checked={reserved} onChange={(event) => setParameter('later', event.target.checked ? '' : '0')} />
-				<span>
-					<b>{tn.later}</b> <span className={s.soft}>{tn.laterText}</span>
-				</span>
-			</label>
+			<Check id="wildcard" label={tn.wildcard} text={hasWildcards(of) ? tn.wildcardText : tn.noWildcard} on={wildcard} able={hasWildcards(of)} change={(on) => setParameter('wildcard', on ? '1' : '')} />
+			<Check id="later" label={tn.later} text={tn.laterText} on={reserved} able change={(on) => setParameter('later', on ? '' : '0')} />
 			<div className={u.row}>
 				<CopyButton text={toText(of.deployment, list)} label={tn.copyList} />
 				<button type="button" className={u.button} onClick={() => window.print()}>
@@ -116,6 +101,20 @@ function Controls({ of, list, regions, region, wildcard, reserved }: Chosen) {
 				))}
 			</div>
 		</section>
+	);
+}
+
+function Check({ id, label, text, on, able, change }: { id: string; label: string; text: string; on: boolean; able: boolean; change: (on: boolean) => void }) {
+	return (
+		<div className={s.check}>
+			<input id={id} type="checkbox" aria-describedby={`${id}-text`} checked={on} disabled={!able} onChange={(event) => change(event.target.checked)} />
+			<span>
+				<label htmlFor={id}>{label}</label>{' '}
+				<span className={s.soft} id={`${id}-text`}>
+					{text}
+				</span>
+			</span>
+		</div>
 	);
 }
 
@@ -172,7 +171,7 @@ function Row({ n }: { n: Need }) {
 					{n.methods.length < 3 && n.methods.map((m) => <span key={m}>{tn.method(m)}</span>)}
 				</span>
 				<span className={s.why}>
-					{tn.kind[n.kind]}
+					{(n.kind === 'store' && n.function && tn.storeText[n.function]) || tn.kind[n.kind]}
 					{n.ownPortMin > 0 && <> {tn.ownPorts(`${n.ownPortMin}–${n.ownPortMax}`)}</>}
 				</span>
 			</td>

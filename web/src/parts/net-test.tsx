@@ -89,7 +89,7 @@ function Methods({ of }: { of: MethodLine[] }) {
 			<h2 id="works">{tn.test.methods}</h2>
 			<ol className={s.methods}>
 				{of.map(({ number, verdict, say }) => (
-					<li key={number} className={s.card} data-method={GLYPHS[number]} data-verdict={verdict}>
+					<li key={number} className={s.card} data-verdict={verdict}>
 						<h3>
 							<RouteGlyph method={GLYPHS[number]} size={24} />
 							{tn.method(number)}: {tn.methodName[number]}

@@ -23,7 +23,7 @@ export interface RealtimeAnswer {
 }
 export interface StunAnswer {
 	place: string;
-	outcome: 'good' | 'silent' | 'failed' | 'unclear';
+	outcome: 'good' | 'silent' | 'name' | 'failed' | 'unclear';
 	ms: number;
 	mapped: string;
 	error: string;
@@ -31,7 +31,7 @@ export interface StunAnswer {
 export interface TurnAnswer {
 	place: string;
 	transport: 'udp' | 'tcp' | 'tls';
-	outcome: 'good' | 'silent' | 'failed' | 'refused';
+	outcome: 'good' | 'silent' | 'name' | 'failed' | 'refused';
 	ms: number;
 	code: number;
 	error: string;
@@ -131,6 +131,9 @@ export async function gather(config: RTCConfiguration, enough: (one: CandidateLi
 
 const withPort = ({ address, port }: CandidateLine): string => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`);
 
+/** From a browser's own words for what went wrong; they are the same in all versions that tell any. */
+const outcomeOf = (text: string): 'silent' | 'name' | 'failed' => (/time[d-]?\s?out/i.test(text) ? 'silent' : /lookup|resol|dns/i.test(text) ? 'name' : 'failed');
+
 /** What came of asking one STUN server. An answer that names an address which the browser has already makes no candidate. */
 export function stunAnswer(place: string, got: Gathered): StunAnswer {
 	const found = got.candidates.find((one) => one.type === 'srflx');
@@ -138,7 +141,7 @@ export function stunAnswer(place: string, got: Gathered): StunAnswer {
 	const base = { place, ms: found?.ms ?? got.ms, mapped: found ? withPort(found) : '', error: '' };
 	if (found) return { ...base, outcome: 'good' };
 	if (!got.complete) return { ...base, outcome: 'silent' };
-	if (error) return { ...base, outcome: /time[d-]?\s?out/i.test(error.text) ? 'silent' : 'failed', error: error.text };
+	if (error) return { ...base, outcome: outcomeOf(error.text), error: error.text };
 	return { ...base, outcome: got.tellsErrors ? 'good' : 'unclear' };
 }
 
@@ -149,7 +152,7 @@ export function turnAnswer(place: string, transport: TurnAnswer['transport'], go
 	const base = { place, transport, ms: found?.ms ?? got.ms, code: refused?.code ?? 0, error: found ? '' : (error?.text ?? '') };
 	if (found) return { ...base, outcome: 'good' };
 	if (refused) return { ...base, outcome: 'refused' };
-	return { ...base, outcome: got.complete && error && !/time[d-]?\s?out/i.test(error.text) ? 'failed' : 'silent' };
+	return { ...base, outcome: got.complete && error ? outcomeOf(error.text) : 'silent' };
 }
 
 /**
@@ -169,6 +172,9 @@ export function mappingOf(got: Gathered, places: readonly string[]): Mapping {
 		from.set(key, (from.get(key) ?? new Set()).add(withPort(one)));
 	}
 	if ([...from.values()].some((set) => set.size > 1)) return 'changing';
+	// two addresses of one family: of this computer, or of the NAT's pool; only the browser knows which socket it asked from
+	const families = [true, false].map((six) => new Set([...from.keys()].filter((key) => key.includes(':') === six && !key.includes(' '))).size);
+	if (families.some((size) => size > 1)) return 'unclear';
 	const names = new Set(places.map((place) => place.replace(/:\d+$/, '')));
 	return seen.length > 0 && names.size > 1 ? 'same' : 'unclear';
 }

@@ -21,7 +21,8 @@ describe('STUN', () => {
 	it('not answered: silent, failed, or not told', () => {
 		expect(stunAnswer('s:1', gathered([host('a.local')], { complete: false })).outcome).toBe('silent');
 		expect(stunAnswer('s:1', gathered([], { errors: [timedOut] })).outcome).toBe('silent');
-		expect(stunAnswer('s:1', gathered([], { errors: [noName] }))).toMatchObject({ outcome: 'failed', error: noName.text });
+		expect(stunAnswer('s:1', gathered([], { errors: [noName] }))).toMatchObject({ outcome: 'name', error: noName.text });
+		expect(stunAnswer('s:1', gathered([], { errors: [{ code: 701, text: 'Failed to send' }] })).outcome).toBe('failed');
 		expect(stunAnswer('s:1', gathered([host('a.local')], { tellsErrors: false })).outcome).toBe('unclear');
 	});
 });
@@ -31,6 +32,7 @@ describe('TURN', () => {
 		expect(turnAnswer('r:1', 'udp', gathered([relay('192.0.2.9', 50000)])).outcome).toBe('good');
 		expect(turnAnswer('r:1', 'udp', gathered([], { errors: [{ code: 401, text: 'Unauthorized' }] }))).toMatchObject({ outcome: 'refused', code: 401, error: 'Unauthorized' });
 		expect(turnAnswer('r:1', 'tcp', gathered([], { errors: [{ code: 701, text: 'Connection refused' }] })).outcome).toBe('failed');
+		expect(turnAnswer('r:1', 'tcp', gathered([], { errors: [{ code: 701, text: 'TURN host lookup received error.' }] })).outcome).toBe('name');
 		expect(turnAnswer('r:1', 'tcp', gathered([], { complete: false })).outcome).toBe('silent');
 	});
 	it('is asked by each URL that a browser can use', () => {
@@ -54,6 +56,9 @@ describe('the mapping of the NAT', () => {
 	it('two families, or two interfaces that are told apart, are no change', () => {
 		expect(mappingOf(gathered([srflx('192.0.2.1', 9), srflx('2001:db8::1', 10)]), two)).toBe('same');
 		expect(mappingOf(gathered([srflx('192.0.2.1', 9, '10.0.0.2', 5), srflx('192.0.2.1', 10, '10.0.1.2', 6)]), two)).toBe('same');
+	});
+	it('two addresses that may be two interfaces tell nothing', () => {
+		expect(mappingOf(gathered([srflx('192.0.2.1', 9), srflx('192.0.2.2', 10)]), two)).toBe('unclear');
 	});
 	it('no translation; and nothing to tell without an answer', () => {
 		expect(mappingOf(gathered([host('192.0.2.1'), srflx('192.0.2.1', 5000)]), two)).toBe('none');
@@ -123,7 +128,7 @@ describe('what it means', () => {
 		expect(troubles({ webrtc: false, stun: [], mapping: 'unclear' })).toEqual(['webrtc']);
 	});
 	it('each bad line has a remedy', () => {
-		const bad = lines({ ...good, hub: { outcome: 'cached', ms: 1, clockOff: 0 }, realtime: { outcome: 'mute', ms: 1 }, stun: [stun('failed')], mapping: 'changing', turn: [turn('udp', 'failed'), turn('tcp', 'silent'), turn('tls', 'silent'), turn('udp', 'refused', 486)] });
+		const bad = lines({ ...good, hub: { outcome: 'cached', ms: 1, clockOff: 0 }, realtime: { outcome: 'mute', ms: 1 }, stun: [stun('failed'), stun('name')], mapping: 'changing', turn: [turn('udp', 'name'), turn('udp', 'failed'), turn('tcp', 'silent'), turn('tls', 'silent'), turn('udp', 'refused', 486)] });
 		for (const l of bad) if (l.state === 'bad' || l.state === 'warn') expect(l.fix, l.key).not.toBe('');
 	});
 	it('can be passed on as text', () => {

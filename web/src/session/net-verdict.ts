@@ -58,7 +58,7 @@ function stunLine(answer: StunAnswer | null, index: number): Line {
 	const { outcome, place } = answer;
 	if (outcome === 'good') return line(key, 'stun', place, 'good', say.stun.good, { took: took(answer.ms), seenAs: answer.mapped });
 	if (outcome === 'unclear') return line(key, 'stun', place, 'unknown', say.stun.unclear);
-	return line(key, 'stun', place, 'bad', outcome === 'silent' ? say.stun.silent : say.stun.failed, { said: answer.error, fix: fixes.udp(place) });
+	return line(key, 'stun', place, 'bad', say.stun[outcome], { said: answer.error, fix: outcome === 'name' ? fixes.name(place) : fixes.udp(place) });
 }
 
 function mappingLine({ mapping, stun }: Facts): Line | null {
@@ -71,6 +71,7 @@ function mappingLine({ mapping, stun }: Facts): Line | null {
 function turnFix({ outcome, transport, place, code }: TurnAnswer): string {
 	const { fixes } = tn.test;
 	if (outcome === 'good') return '';
+	if (outcome === 'name') return fixes.name(place);
 	if (outcome === 'refused') return code === 401 || code === 438 ? fixes.refused401 : code === 486 ? fixes.refused486 : fixes.refused(code);
 	return fixes[transport](place);
 }

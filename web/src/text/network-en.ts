@@ -35,7 +35,7 @@ export const networkEn = {
 	current: (generation: number, version: string) => `Version ${generation} of the list, for clients of this generation; hub ${version}.`,
 	at: (deployment: string) => `Deployment: ${deployment}`,
 
-	rules: 'In one sentence',
+	rules: 'In short',
 	ruleOut: 'Everything is opened from the inside: allow it outbound, with the answers. No port has to be opened towards a client.',
 	ruleExclude: 'Allow these addresses for computers and people alike, whether or not they have signed in at the filter or proxy, and exclude them from HTTPS inspection.',
 
@@ -58,7 +58,7 @@ export const networkEn = {
 	kind: {
 		hub: 'The hub: sign-in, presence and the set-up of every session.',
 		'hub-name': 'A part of the hub under its own name.',
-		store: 'A store of this region, where modules keep and fetch what they need.',
+		store: 'A store of this region. Without it the modules that use it cannot keep or fetch anything.',
 		stun: 'Tells each side its public address. Without it sessions over the internet go through the relay.',
 		'turn-udp': 'The relay by its quickest way, for sessions that cannot go straight.',
 		'turn-tcp': 'The relay where UDP is closed.',
@@ -68,6 +68,14 @@ export const networkEn = {
 		peers: 'Sessions straight across the internet: UDP out, with the answers.',
 		local: 'Sessions inside your network: UDP between the computer with the console and the device, both ways.',
 		mdns: 'Names that browsers hide their addresses behind, inside one subnet.',
+	} as Record<string, string>,
+	storeText: {
+		'log-captures': 'Keeps what was captured, with its log.',
+		'log-rulesets': 'Where devices fetch the rule sets that they watch for.',
+		modules: 'Where devices fetch their modules.',
+		'portal-modules': 'Where the console fetches its modules.',
+		notifications: 'Messages to people and devices.',
+		'service-desk': 'Requests for help, with what is attached.',
 	} as Record<string, string>,
 	functions: {
 		console: 'console', endpoint: 'devices', id: 'sign-in', realtime: 'realtime', servicedesk: 'service desk', turn: 'relay',
@@ -178,6 +186,7 @@ export const networkEn = {
 				good: 'UDP goes out and the answers come back.',
 				silent: 'No answer over UDP.',
 				failed: 'The server could not be asked.',
+				name: 'The name of the server could not be resolved.',
 				unclear: 'This browser does not tell whether the server answered.',
 				none: 'This hub names no STUN server.',
 			},
@@ -192,6 +201,7 @@ export const networkEn = {
 				good: 'The relay gives an address by this way.',
 				silent: 'No answer from the relay by this way.',
 				failed: 'The relay could not be reached by this way.',
+				name: 'The name of the relay could not be resolved.',
 				refused: 'The relay was reached, and refused.',
 				untested: 'Not tested: only signed-in staff get a password for the relay.',
 				none: 'This hub names no relay.',
@@ -208,6 +218,7 @@ export const networkEn = {
 			udp: (place: string) => `Let UDP out to ${place}, with the answers.`,
 			tcp: (place: string) => `Let TCP out to ${place}; in a proxy, allow CONNECT to it.`,
 			tls: (place: string) => `Let TCP out to ${place} and exclude it from HTTPS inspection, which TURN over TLS does not survive.`,
+			name: (place: string) => `Let the name of ${place} be resolved (DNS) from here; if it is in no DNS, the hub names it wrongly.`,
 			mapping: 'In the router: endpoint-independent mapping (RFC 4787), often called “static port”, “full cone” or “consistent NAT”. Between your own sites, Method 1 over a VPN helps as well.',
 			refused401: 'Hub and relay need the same secret and the right time.',
 			refused486: 'The relay’s quota for one user is used up; look at its limits.',

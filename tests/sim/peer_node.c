@@ -41,6 +41,8 @@ static void on_letter(void *arg, usec_t now, struct span data)
 		must(peer_accept(n->peer, now, l.text));
 	else
 		must(peer_answer(n->peer, now, l.text));
+	if (n->between)
+		n->between->candidate(n, now);
 	peer_node_turn(n);
 }
 
@@ -175,7 +177,8 @@ void peer_node_turn(struct peer_node *n)
 			if (d.data.len > DTLS_LINK_MTU)
 				abort();
 			n->bytes_out += d.data.len + 28;
-			sim_send(n->host, &d);
+			if (!n->between || !n->between->send(n, now, &d))
+				sim_send(n->host, &d);
 			any = true;
 		}
 		while (peer_next_event(n->peer, now, &ev)) {
@@ -190,7 +193,8 @@ static void on_dgram(void *arg, usec_t now, const struct dgram *d)
 	struct peer_node *n = arg;
 
 	vclock_set(now);
-	must(peer_input(n->peer, now, d));
+	if (!n->between || !n->between->receive(n, now, d))
+		must(peer_input(n->peer, now, d));
 	peer_node_turn(n);
 }
 
@@ -198,7 +202,7 @@ static usec_t deadline(void *arg)
 {
 	struct peer_node *n = arg;
 
-	return peer_deadline(n->peer);
+	return usec_min(peer_deadline(n->peer), n->between ? n->between->deadline(n) : USEC_NEVER);
 }
 
 static void timeout(void *arg, usec_t now)
@@ -206,6 +210,8 @@ static void timeout(void *arg, usec_t now)
 	struct peer_node *n = arg;
 
 	vclock_set(now);
+	if (n->between && n->between->deadline(n) <= now)
+		n->between->timeout(n, now);
 	must(peer_timeout(n->peer, now));
 	peer_node_turn(n);
 	if (peer_deadline(n->peer) <= now) {

@@ -10,7 +10,20 @@
 
 #define PEER_NODE_LOG_MAX 256
 
+struct peer_node;
+
+/* What lies between a node's peer and its host, such as a client of a relay. True: taken. */
+struct peer_node_between {
+	bool (*send)(struct peer_node *n, usec_t now, const struct dgram *d);
+	bool (*receive)(struct peer_node *n, usec_t now, const struct dgram *d);
+	usec_t (*deadline)(struct peer_node *n);
+	void (*timeout)(struct peer_node *n, usec_t now);
+	void (*candidate)(struct peer_node *n, usec_t now); /* one of the other side came */
+};
+
 struct peer_node {
+	const struct peer_node_between *between; /* or NULL */
+	void *between_arg;
 	struct sim *sim;
 	struct sim_host *host;
 	struct peer *peer;

@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 import types
 
 import pytest
@@ -62,9 +61,7 @@ def test_hub_is_killed(hub, client, running_cat):
     client.said("hub-away")
     running_cat.echo(b"without the hub")
     hub.start()
-    began = time.monotonic()
     wait_for(lambda: client.log.count("hub-connected") == 2)
-    assert time.monotonic() - began < 5
     wait_for(client.online)
     running_cat.echo(b"with it again")
     # the hub knows the session still, and is told its end by whichever end is connected again first
@@ -80,7 +77,7 @@ def test_module_is_killed(hub, client, running_cat):
     assert len(module) == 1
     os.kill(module[0], signal.SIGKILL)
     # its channel is gone, which the console tells; the client and the next session are not touched
-    assert running_cat.wait(5) == 255
+    assert running_cat.wait(PATIENCE) == 255
     assert b"closed the terminal" in running_cat.stderr.read()
     assert cli(hub, "connect", client.id, "echo", "again").stdout == b"again\n"
     assert client.log.count("hub-connected") == 1
@@ -99,13 +96,11 @@ def test_no_process_is_left_behind(hub, client, running_cat):
 def test_client_is_killed(hub, client, running_cat):
     module = children(client.process.pid, "terminal")[0]
     client.stop(signal.SIGKILL)
-    wait_for(lambda: not client.online(), 5)
+    wait_for(lambda: not client.online())
     # its modules end with it
-    wait_for(lambda: not os.path.exists(f"/proc/{module}/exe"), 5)
-    began = time.monotonic()
+    wait_for(lambda: not os.path.exists(f"/proc/{module}/exe"))
     client.start()
-    wait_for(client.online, 5)
-    assert time.monotonic() - began < 5
+    wait_for(client.online)
     assert cli(hub, "connect", client.id, "echo", "back").stdout == b"back\n"
 
 
@@ -273,8 +268,8 @@ def test_up_starts_again_what_dies(up):
     for name in ["fairlead-client", "fairlead-hub", "fairlead-relay"]:
         old = one.child(name)
         os.kill(old, signal.SIGKILL)
-        wait_for(lambda: (one.child(name) or old) != old, 5)  # pylint: disable=cell-var-from-loop
-        wait_for(one.one_online, 5)
+        wait_for(lambda: (one.child(name) or old) != old)  # pylint: disable=cell-var-from-loop
+        wait_for(one.one_online)
 
 
 def test_up_dies_and_takes_all_along(up):
@@ -283,7 +278,7 @@ def test_up_dies_and_takes_all_along(up):
     pids = children(one.process.pid)
     one.process.kill()
     one.process.wait()
-    wait_for(lambda: not [pid for pid in pids if os.path.exists(f"/proc/{pid}/exe")], 10)
+    wait_for(lambda: not [pid for pid in pids if os.path.exists(f"/proc/{pid}/exe")])
 
 
 def test_up_twice(up):

@@ -99,6 +99,13 @@ class Person:
         self.process.stdout.close()
 
 
+def story(hub, client):
+    """The device's log, and what the hub has of its sessions: both ends' reports."""
+    sessions = hub.staff("GET", f"/api/sessions?device={client.id}").json["sessions"]
+    whole = [hub.staff("GET", f"/api/sessions/{session['id']}").json for session in sessions]
+    return f"{client.log}\n{json.dumps(whole, indent=1)}"
+
+
 def run(lab, hub, name):
     """What the browser saw, and the bytes at the device's broadband line while it fetched DATA."""
     row = ROWS[name]
@@ -116,10 +123,9 @@ def run(lab, hub, name):
         before = device.wan_bytes()
         browser.do("data")
         browser.read()
-        return seen | {"crossed": device.wan_bytes() - before, "log": client.log}
+        return seen | {"crossed": device.wan_bytes() - before, "story": story(hub, client)}
     except Failed as failed:
-        sessions = hub.staff("GET", f"/api/sessions?device={client.id}").json["sessions"]
-        raise Failed(f"{name}: {failed}\n{client.log}\n{json.dumps(sessions, indent=1)}") from failed
+        raise Failed(f"{name}: {failed}\n{story(hub, client)}") from failed
     finally:
         browser.close()
         client.stop()
@@ -147,7 +153,7 @@ def test_row(runs, name, capsys):
         print(f"\n{name:22} {seen['opened_ms']:5} ms  {route['method']} over {route['transport']}, "
               f"{seen['crossed']} bytes at the broadband line", end=" ")
     assert (seen["badge"], route["method"], route["transport"]) == (row.method, row.method, row.transport), json.dumps(
-        seen | {"log": ""}, indent=1) + seen["log"]
+        seen | {"story": ""}, indent=1) + seen["story"]
     # with IPv6 alone Chromium makes no such names, and tells STUN's answer only
     assert seen["hosts"] or row.device == "ipv6-only"
     assert all(address.endswith(".local") for address in seen["hosts"]), "the browser hides its addresses"

@@ -131,8 +131,8 @@ export async function gather(config: RTCConfiguration, enough: (one: CandidateLi
 
 const withPort = ({ address, port }: CandidateLine): string => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`);
 
-/** From a browser's own words for what went wrong; they are the same in all versions that tell any. */
-const outcomeOf = (text: string): 'silent' | 'name' | 'failed' => (/time[d-]?\s?out/i.test(text) ? 'silent' : /lookup|resol|dns/i.test(text) ? 'name' : 'failed');
+/** From a browser's own words for what went wrong. Firefox has none: then nothing came back is all that is known. */
+const outcomeOf = (text: string): 'silent' | 'name' | 'failed' => (text === '' || /time[d-]?\s?out/i.test(text) ? 'silent' : /lookup|resol|dns/i.test(text) ? 'name' : 'failed');
 
 /** What came of asking one STUN server. An answer that names an address which the browser has already makes no candidate. */
 export function stunAnswer(place: string, got: Gathered): StunAnswer {

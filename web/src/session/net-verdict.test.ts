@@ -21,6 +21,7 @@ describe('STUN', () => {
 	it('not answered: silent, failed, or not told', () => {
 		expect(stunAnswer('s:1', gathered([host('a.local')], { complete: false })).outcome).toBe('silent');
 		expect(stunAnswer('s:1', gathered([], { errors: [timedOut] })).outcome).toBe('silent');
+		expect(stunAnswer('s:1', gathered([], { errors: [{ code: 701, text: '' }] })).outcome).toBe('silent');
 		expect(stunAnswer('s:1', gathered([], { errors: [noName] }))).toMatchObject({ outcome: 'name', error: noName.text });
 		expect(stunAnswer('s:1', gathered([], { errors: [{ code: 701, text: 'Failed to send' }] })).outcome).toBe('failed');
 		expect(stunAnswer('s:1', gathered([host('a.local')], { tellsErrors: false })).outcome).toBe('unclear');
@@ -102,6 +103,8 @@ describe('what it means', () => {
 	it('UDP blocked: no Method 2, and Method 3 by TCP, each with the opening that helps', () => {
 		const change = { stun: [stun('silent')], mapping: 'blocked' as const, turn: [turn('udp', 'silent'), turn('tcp', 'good')] };
 		expect(of(change)).toEqual(['likely', 'no', 'limited']);
+		expect(of({ ...change, stun: [stun('failed')] })[1]).toBe('no');
+		expect(of({ ...change, stun: [stun('name')] })[1]).toBe('unknown');
 		expect(troubles(change)).toEqual(['stun 0', 'turn 0']);
 		expect(lines({ ...good, ...change }).find((l) => l.key === 'stun 0')!.fix).toContain('UDP out to stun.example:3478');
 	});

@@ -112,7 +112,7 @@ function punched(facts: Facts): MethodLine {
 	if (!basics(facts)) return say('no', verdict[2].basics);
 	if (!asked.some((one) => one.outcome === 'good')) {
 		if (udp) return say('likely', verdict[2].likely);
-		if (asked.some((one) => one.outcome === 'silent')) return say('no', verdict[2].no);
+		if (asked.some((one) => one.outcome === 'silent' || one.outcome === 'failed')) return say('no', verdict[2].no);
 		return say('unknown', verdict[2].unknown);
 	}
 	if (facts.mapping === 'changing') return say('limited', verdict[2].limited);

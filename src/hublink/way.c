@@ -398,6 +398,7 @@ void way_worked(struct way *w, struct loop *loop, const struct hub_url *url, str
 	(void)text_copy(w->used, sizeof(w->used), way_name(proxy));
 	(void)text_copy(w->used_found, sizeof(w->used_found), found);
 	w->used_proxy = proxy;
+	w->used_at = loop_now(loop);
 	if (w->mode == WAY_AUTO)
 		remember(w, url, found);
 }
@@ -409,6 +410,9 @@ void way_failed(struct way *w, struct loop *loop, struct proxy *proxy, bool open
 
 	/* directly is what everybody falls back to: it is only put off where a stranger answers */
 	if (!proxy && !opened)
+		return;
+	if (opened && strcmp(w->used, name) == 0 &&
+	    usec_sub(loop_now(loop), w->used_at) < WAY_TRUSTED_US)
 		return;
 	if (!f) {
 		f = &w->faults[0];

@@ -14,6 +14,8 @@
 #define WAY_REMEMBER_S (7 * 24 * 3600)
 /* Directly although something is set: that is looked at again sooner. */
 #define WAY_REMEMBER_ASIDE_S 3600
+/* Of a way that the hub was just reached by, other connections may be ended unused. */
+#define WAY_TRUSTED_US (60 * USEC_PER_SEC)
 #define WAY_THIS_MACHINE "localhost,127.0.0.0/8,::1"
 
 enum way_mode { WAY_AUTO, WAY_NONE, WAY_FIXED };
@@ -38,6 +40,7 @@ struct way {
 	size_t n_met;
 	struct way_fault faults[WAY_FAULTS_MAX];
 	char used[WAY_NAME_MAX], used_found[WAY_FOUND_MAX];
+	usec_t used_at;
 	struct proxy *used_proxy; /* one of met; NULL: directly, or none yet */
 	struct fl_proxy peers;
 	char *peers_url;

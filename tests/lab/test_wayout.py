@@ -29,6 +29,9 @@ def logs(monkeypatch):
     yield
     for client in clients:
         print(client.log)
+        if client.process.poll() is None:
+            client.stop()
+        assert "Sanitizer" not in client.log
 
 
 def again(client, what):

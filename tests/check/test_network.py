@@ -199,3 +199,30 @@ def test_a_fault_is_named_and_no_other(network, fault):
     assert failed(told) == expected, json.dumps(told["change"], indent=1)
     assert told["tookMs"] < 10000
     assert status == (0 if told["ok"] else 1)
+
+
+ALLOWED = {
+    "hub": {("hub/tcp", "tcp-timeout")},
+    "store": {("store/tcp", "tcp-timeout")},
+    "turn-tcp": {("turn-tcp/tcp", "tcp-timeout")},
+    "turn-tls": {("turn-tls/tcp", "tcp-timeout")},
+    "turn-wss": {("turn-wss/tcp", "tcp-timeout")},
+    "peers": {("peers", "udp-to-others")},
+    # the rule of the STUN server is the relay's as well; "peers" would let both pass
+    "peers stun": RELAY_UDP,
+}
+
+
+@pytest.mark.parametrize("missing", [None, *ALLOWED])
+def test_each_line_of_the_allowlist_is_needed_and_all_suffice(network, missing):
+    done = network.run(BUILD / "fairlead", "allowlist", "--hub", "https://hub.example.org", "--ca", network.ca, "--format",
+                       "nftables")
+    rules = [line.strip() for line in done.stdout.splitlines() if " accept comment " in line]
+    kinds = {rule.split('comment "')[1].split(":")[0].rstrip('"'): rule for rule in rules}
+    assert {"hub", "store", "stun", "turn-tcp", "turn-tls", "turn-wss", "peers"} <= set(kinds), done.stdout
+    gone = (missing or "").split()
+    network.firewall("ip daddr 127.0.0.1 accept", "ct state established,related accept",
+                     *(rule for kind, rule in kinds.items() if kind not in gone), "ip daddr 192.0.2.0/24 drop")
+    status, told = network.check()
+    assert failed(told) == (ALLOWED[missing] if missing else set()), json.dumps(told["change"], indent=1)
+    assert status == (1 if missing in ("hub", "store") else 0)

@@ -75,7 +75,7 @@ struct up {
 	struct loop_timer display_timer;
 	char dir[4000], bin[4000];
 	char url[512], local_url[64]; /* as people write it; as we reach it */
-	uint16_t relay_port;
+	uint16_t relay_port, stream_port; /* the second is for the hub alone */
 	int lock_fd;
 	struct target target;
 	bool desktop, display_known, hub_ready, told, stop;
@@ -500,7 +500,8 @@ static int start_hub(struct up *u)
 		err = child_arg(&u->hub, "--port=%u", u->o->port) |
 		      child_arg(&u->hub, "--stun=:%u", u->relay_port);
 	if (err == 0)
-		err = child_arg(&u->hub, "--turn=turn::%u?transport=udp", u->relay_port) |
+		err = child_arg(&u->hub, "--relay-stream=127.0.0.1:%u", u->stream_port) |
+		      child_arg(&u->hub, "--turn=turn::%u?transport=udp", u->relay_port) |
 		      child_arg(&u->hub, "--turn=turn::%u?transport=tcp", u->relay_port) |
 		      child_arg(&u->hub, "--turn-secret-file=%s", secret);
 	return err ? err : child_start(&u->hub);
@@ -520,7 +521,8 @@ static int start_relay(struct up *u)
 	int err = child_arg(&u->relay, "%s/fairlead-relay", u->bin);
 	if (err == 0)
 		err = child_arg(&u->relay, "--secret-file=%s", secret) |
-		      child_arg(&u->relay, "--drain-seconds=0");
+		      child_arg(&u->relay, "--drain-seconds=0") |
+		      child_arg(&u->relay, "--listen=tcp+proxy:127.0.0.1:%u", u->stream_port);
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = child_arg(&u->relay, "--listen=%s:%u", listen[i], u->relay_port);
 	return err ? err : child_start(&u->relay);
@@ -579,6 +581,7 @@ static int run_all(const struct options *o)
 	u->o = o;
 	u->lock_fd = u->signals.fd = -1;
 	u->relay_port = o->relay_port ? o->relay_port : free_port();
+	u->stream_port = free_port();
 	find_programs(u);
 	u->desktop = !o->no_client && (o->demo || !display || !*display) && in_path("Xvfb");
 	if (!o->no_client && o->demo && !u->desktop)

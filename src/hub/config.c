@@ -43,6 +43,10 @@ static const struct opt options[] = {
 	  "The secret that the relay has too (its --secret-file), for --turn; read at the start "
 	  "and "
 	  "on SIGHUP" },
+	{ "relay-stream", 0, OPT_STRING, FIELD(relay_stream), "ADDR:PORT",
+	  "Relay on the hub's own port: TURN that comes there, as TLS with ALPN stun.turn or as a "
+	  "WebSocket on /turn, goes on to the relay that listens at ADDR:PORT (its --listen "
+	  "tcp+proxy:ADDR:PORT). Consoles and devices are told of it; needs --turn-secret-file" },
 	{ "store", 0, OPT_LIST, FIELD(stores), "REGION/STORE=URL",
 	  "Where a region's store lies when that is not the hub, such as "
 	  "eu/log-captures=https://captures.example/; may be repeated. Stores: log-captures, "
@@ -173,9 +177,16 @@ static int check(struct hub_config *c, struct opt_error *error)
 				    c->stores.items[i]);
 	if (c->stores.count > CONFIG_STORES_MAX)
 		return fail(error, "--store: more than %s", "60");
-	if (!c->turn.count != !c->turn_secret_file)
-		return fail(error, "--turn and --turn-secret-file belong together; --%s is missing",
-			    c->turn.count ? "turn-secret-file" : "turn");
+	if (c->relay_stream &&
+	    (addr_parse(c->relay_stream, &c->relay_addr) < 0 || c->relay_addr.port == 0))
+		return fail(error,
+			    "--relay-stream: \"%s\" is not ADDR:PORT, such as 127.0.0.1:3479",
+			    c->relay_stream);
+	if (!(c->turn.count || c->relay_stream) != !c->turn_secret_file)
+		return fail(error,
+			    "--turn or --relay-stream and --turn-secret-file belong together; "
+			    "--%s is missing",
+			    c->turn.count || c->relay_stream ? "turn-secret-file" : "turn");
 	if (c->metrics && addr_parse(c->metrics, &c->metrics_addr) < 0)
 		return fail(error, "--metrics: \"%s\" is not ADDR:PORT, such as 127.0.0.1:9642",
 			    c->metrics);

@@ -19,11 +19,13 @@ struct hub_config {
 	char *console;
 	struct opt_list stun, turn, stores;
 	char *turn_secret_file;
+	char *relay_stream;
 	char *metrics;
 	int log_level;
 
 	/* made by hub_config_load() */
 	struct addr metrics_addr; /* family ADDR_NONE: none */
+	struct addr relay_addr;	  /* where TURN on our own port goes; the same */
 	struct addr listen_addrs[CONFIG_LISTEN_MAX];
 	size_t n_listen;
 	bool listen_all; /* nothing was given: IPv4 and, where there is one, IPv6 */

@@ -35,6 +35,7 @@ struct hub {
 	struct budget *budget;		     /* realtime/budget.h */
 	struct hub_metrics *metrics;	     /* metrics.h; NULL: not asked for */
 	struct list consoles;		     /* realtime/console.h */
+	struct list turn_passes;	     /* http/turn_pass.h */
 	char turn_secret[256];		     /* "": no relay; wiped at the end */
 	char *ca_pem;			     /* of the local authority; NULL with --certificate */
 	char url[300];			     /* "https://host:port", without a slash at the end */

@@ -201,6 +201,7 @@ static int set_up(struct program *p, char why[256])
 	limit_init(&h->by_account, rng_system(), 20, 15 * USEC_PER_SEC);
 	limit_init(&h->by_address, rng_system(), 20, 5 * USEC_PER_SEC);
 	list_init(&h->consoles);
+	list_init(&h->turn_passes);
 	err = loop_create(&h->loop);
 	if (err == 0)
 		err = loop_signal_start(h->loop, &p->signals, signals, ARRAY_LEN(signals),

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "hub/http/server.h"
+#include "hub/http/turn_pass.h"
 #include "hub/identity/certificate.h"
 #include "hub/identity/files.h"
 
@@ -34,6 +35,7 @@ struct hub_tls {
 };
 
 static const char *const alpn[] = { "http/1.1", NULL };
+static const char *const alpn_relay[] = { "http/1.1", TURN_PASS_ALPN, NULL };
 static const char *const functions[] = { "console",  "endpoint",    "id",
 					 "realtime", "servicedesk", "turn" };
 
@@ -109,7 +111,8 @@ static int load(struct hub_tls *t, struct tls_context **out, char why[256])
 		log_warn("certificate", "%s", why); /* still better than no hub at all */
 	else if (err < 0)
 		return err;
-	err = tls_server_create(t->cert, t->key, alpn, out, why);
+	err = tls_server_create(t->cert, t->key, t->hub->config->relay_stream ? alpn_relay : alpn,
+				out, why);
 	if (err == 0 && !tls_context_key(*out, t->spki))
 		memset(t->spki, 0, sizeof(t->spki));
 	return err;

@@ -152,6 +152,21 @@ static void add_turn(const char *url, const struct authority *hub, struct needs 
 	add(needs, n);
 }
 
+/* The relay on the hub's own port. */
+static void add_own_relay(const struct authority *at, struct needs *needs)
+{
+	struct need n = { .weight = NEED_ONE_OF,
+			  .function = "turn",
+			  .port_min = at->port,
+			  .port_max = at->port };
+
+	text_copy(n.host, sizeof(n.host), at->host);
+	n.kind = NEED_TURN_TLS;
+	add(needs, n);
+	n.kind = NEED_TURN_WSS;
+	add(needs, n);
+}
+
 static void add_direct(struct needs *needs)
 {
 	add(needs, (struct need){ .kind = NEED_PEERS,
@@ -202,6 +217,8 @@ void network_needs(const struct hub *h, const char *host, struct needs *out)
 	}
 	for (size_t i = 0; i < c->turn.count; i++)
 		add_turn(c->turn.items[i], &at, out);
+	if (c->relay_stream)
+		add_own_relay(&at, out);
 	add_direct(out);
 }
 

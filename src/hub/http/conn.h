@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "hub/http/files.h"
 #include "hub/http/server.h"
+#include "hub/http/turn_pass.h"
 #include "hub/realtime/rt.h"
 
 #define LISTENERS_MAX (2 * CONFIG_LISTEN_MAX)
@@ -28,6 +29,7 @@ struct conn {
 	struct stream *stream;
 	struct http_server *http; /* until the upgrade */
 	struct rt *rt;		  /* after it */
+	struct turn_pass *turn;	  /* or the way to the relay */
 	struct exchange *exchange;
 	struct addr from;
 	struct loop_timer timer;
@@ -46,6 +48,10 @@ struct conn {
 void conn_kill(struct conn *c);
 /* Starts the answer's head; the body follows as the connection takes it. */
 void conn_answer(struct conn *c, unsigned status, const struct headers *h, struct span body);
+
+/* From now on the connection is the relay's. offer: of the WebSocket asked for; NULL: TURN comes
+ * right after TLS. */
+void conn_pass_turn(struct conn *c, const struct ws_offer *offer);
 
 /* ---- request.c ---- */
 

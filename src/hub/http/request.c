@@ -203,13 +203,29 @@ static bool under_api(const char *path)
 	return false;
 }
 
+/* The relay asks who it is; the other side's Origin does not matter to it. */
+static void take_turn(struct conn *c, const struct http_request *r)
+{
+	static const char *const protocols[] = { "turn", NULL };
+	struct ws_offer offer;
+	int status = r->upgrade ? ws_server_check(r, protocols, &offer) : 426;
+
+	if (status == 0 && offer.protocol)
+		conn_pass_turn(c, &offer);
+	else
+		answer_plain(c, r, status ? (unsigned)status : 400, "not-a-websocket",
+			     "Open this path as a WebSocket (version 13), subprotocol \"turn\".");
+}
+
 void conn_request(struct conn *c, const struct http_request *r)
 {
 	char id[STORE_ID_CAP] = "";
 	bool path_known = false;
 	const struct route *route = api_find(r->method, r->path, id, &path_known);
 
-	if (route)
+	if (c->server->hub->config->relay_stream && strcmp(r->path, TURN_PASS_PATH) == 0)
+		take_turn(c, r);
+	else if (route)
 		begin_exchange(c, route, id, r);
 	else if (path_known)
 		answer_plain(c, r, 405, "wrong-method", "This address does not know that method.");

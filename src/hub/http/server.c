@@ -82,6 +82,7 @@ void conn_kill(struct conn *c)
 	if (c->exchange)
 		exchange_gone(c->exchange);
 	rt_destroy(c->rt);
+	turn_pass_destroy(c->turn);
 	http_server_destroy(c->http);
 	c->http = NULL;
 	stream_destroy(c->stream);
@@ -334,6 +335,56 @@ failed:
 	conn_kill(c);
 }
 
+/* ---- the relay on our port ---- */
+
+static void on_turn_end(void *arg)
+{
+	struct conn *c = arg;
+
+	turn_pass_destroy(c->turn);
+	c->turn = NULL;
+	http_server_destroy(c->http);
+	c->http = NULL;
+	finish_conn(c, false);
+}
+
+/* Answers 101. False: the connection was closed. */
+static bool switch_protocols(struct conn *c, const struct ws_offer *offer)
+{
+	struct http_field fields[3];
+	size_t n = ws_server_fields(offer, fields);
+	struct span out;
+
+	if (http_server_upgrade(c->http, now_of(c), fields, n) < 0) {
+		conn_kill(c);
+		return false;
+	}
+	out = http_server_output(c->http);
+	if (stream_write(c->stream, out) < 0) {
+		conn_kill(c);
+		return false;
+	}
+	http_server_sent(c->http, out.len);
+	return true;
+}
+
+void conn_pass_turn(struct conn *c, const struct ws_offer *offer)
+{
+	if (offer && !switch_protocols(c, offer))
+		return;
+	loop_timer_stop(&c->timer);
+	c->turn = turn_pass_create(c->server->hub, c->stream, &c->from, offer != NULL, on_turn_end,
+				   c);
+	if (!c->turn) {
+		conn_kill(c);
+		return;
+	}
+	if (offer)
+		turn_pass_first(c->turn, http_server_rest(c->http));
+	http_server_destroy(c->http);
+	c->http = NULL;
+}
+
 /* ---- the stream ---- */
 
 static bool push_body(struct conn *c)
@@ -406,6 +457,12 @@ static void set_timer(struct conn *c)
 		conn_kill(c);
 }
 
+/* No HTTP is spoken on it any more. */
+static bool gone_on(const struct conn *c)
+{
+	return c->dead || c->rt || c->turn;
+}
+
 /* After anything happened. Answers given on the way come back here and leave at once: the loop
  * above them goes on. */
 static void advance(struct conn *c)
@@ -413,26 +470,26 @@ static void advance(struct conn *c)
 	struct http_server_event e;
 	bool moved = true;
 
-	if (c->advancing || c->dead || c->rt || !c->http || c->finished)
+	if (c->advancing || c->dead || c->rt || c->turn || !c->http || c->finished)
 		return;
 	c->advancing = true;
-	while (moved && !c->dead && !c->rt) {
+	while (moved && !gone_on(c)) {
 		moved = false;
-		while (!c->dead && !c->rt && !c->in_body && !c->exchange &&
+		while (!gone_on(c) && !c->in_body && !c->exchange &&
 		       http_server_next_event(c->http, &e)) {
 			on_http_event(c, &e);
 			moved = true;
 		}
 		if (!c->dead && c->exchange && c->exchange->held.pump)
 			moved |= c->exchange->held.pump(c->exchange);
-		if (!c->dead && !c->rt) {
+		if (!gone_on(c)) {
 			moved |= push_body(c);
 			if (!c->dead)
 				moved |= push_output(c);
 		}
 	}
 	c->advancing = false;
-	if (c->dead || c->rt)
+	if (gone_on(c))
 		return;
 	stream_pause_read(c->stream, !c->closing && http_server_full(c->http));
 	set_timer(c);
@@ -442,6 +499,12 @@ static void advance(struct conn *c)
 
 static void on_open(void *arg)
 {
+	struct conn *c = arg;
+	const struct tls_session *tls = stream_tls(c->stream);
+
+	if (c->server->hub->config->relay_stream && tls &&
+	    strcmp(tls_session_alpn(tls), TURN_PASS_ALPN) == 0)
+		conn_pass_turn(c, NULL);
 }
 
 static void on_read(void *arg, struct buf *in)
@@ -449,6 +512,10 @@ static void on_read(void *arg, struct buf *in)
 	struct conn *c = arg;
 	struct span bytes = buf_span(in);
 
+	if (c->turn) {
+		turn_pass_read(c->turn, in);
+		return;
+	}
 	if (c->rt) {
 		rt_read(c->rt, bytes);
 	} else if (c->http && !c->closing) {
@@ -467,7 +534,9 @@ static void on_drain(void *arg)
 {
 	struct conn *c = arg;
 
-	if (c->rt)
+	if (c->turn)
+		turn_pass_drain(c->turn);
+	else if (c->rt)
 		rt_drain(c->rt);
 	else
 		advance(c);
@@ -490,7 +559,7 @@ static void on_timer(void *arg)
 		if (c->dead || loop_timer_after(&c->timer, CLOSE_US) == 0)
 			return;
 	}
-	if (c->finished) {
+	if (c->finished || !c->http) {
 		conn_kill(c); /* closing took too long */
 		return;
 	}
@@ -597,7 +666,9 @@ void server_shut_down(struct server *s)
 	server_unlisten(s);
 	links_shut_down(s->hub->links);
 	list_for_each (c, next, &s->conns, node) {
-		if (c->rt) {
+		if (c->turn) {
+			conn_kill(c);
+		} else if (c->rt) {
 			rt_close(c->rt, WS_CODE_GOING_AWAY, "the hub is going away");
 		} else if (c->http) {
 			http_server_close(c->http, now_of(c));

@@ -84,6 +84,22 @@ static enum policy_turn transport_of(const char *url)
 	return POLICY_UDP;
 }
 
+/* The relay on the hub's own port, under the name and port that the asker reached the hub by. */
+static void add_own(const char *host, const struct policy *policy, json_t *urls)
+{
+	const char *port = host + host_len(host);
+	char rest[64];
+
+	if (*port != ':' || strlen(port) > 6)
+		port = ":443";
+	snprintf(rest, sizeof(rest), "%s?transport=tcp", port);
+	if (!policy || policy->turn[POLICY_TLS])
+		json_array_append_new(urls, url_of("turns:", rest, host));
+	snprintf(rest, sizeof(rest), "%s?transport=wss", port);
+	if (!policy || policy->turn[POLICY_WSS])
+		json_array_append_new(urls, url_of("turns:", rest, host));
+}
+
 json_t *ice_servers_turn_urls(const struct hub *h, const char *host, const struct policy *policy)
 {
 	const struct opt_list *turn = &h->config->turn;
@@ -98,6 +114,8 @@ json_t *ice_servers_turn_urls(const struct hub *h, const char *host, const struc
 		if (rest[0] != ':' || host[0])
 			json_array_append_new(urls, url_of(scheme, rest, host));
 	}
+	if (h->config->relay_stream && host[0])
+		add_own(host, policy, urls);
 	return urls;
 }
 

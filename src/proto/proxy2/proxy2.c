@@ -86,3 +86,24 @@ int proxy2_parse(struct span bytes, struct proxy2 *out, size_t *need)
 		return FL_EMALFORMED;
 	return 1;
 }
+
+size_t proxy2_write(const struct addr *source, const struct addr *destination,
+		    uint8_t out[PROXY2_HEADER_MAX])
+{
+	struct writer w = writer_of(out, PROXY2_HEADER_MAX);
+	bool known = source->family == destination->family &&
+		     (source->family == ADDR_V4 || source->family == ADDR_V6);
+	size_t len = source->family == ADDR_V4 ? 4 : 16;
+
+	writer_bytes(&w, signature, sizeof(signature));
+	writer_u8(&w, CMD_PROXY);
+	writer_u8(&w, !known ? FAMILY_UNSPECIFIED : len == 4 ? FAMILY_TCP4 : FAMILY_TCP6);
+	writer_u16(&w, known ? (uint16_t)(2 * len + 4) : 0);
+	if (known) {
+		writer_bytes(&w, source->ip, len);
+		writer_bytes(&w, destination->ip, len);
+		writer_u16(&w, source->port);
+		writer_u16(&w, destination->port);
+	}
+	return writer_len(&w);
+}

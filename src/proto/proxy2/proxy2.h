@@ -1,7 +1,7 @@
 /*
- * The PROXY protocol, version 2, as a receiver needs it (its specification is part of HAProxy's
- * documentation): a load balancer in front of us says with the first bytes of a connection for
- * whom it was made. Sans-IO: bytes in, a value out.
+ * The PROXY protocol, version 2, for a receiver and for the one in front of it (its specification
+ *is part of HAProxy's documentation): a load balancer in front of us says with the first bytes of a
+ *connection for whom it was made. Sans-IO: bytes in, a value out.
  *
  *	 0                                               12      13       14      16
  *	| 0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A            | 2 cmd | family | length | addresses, TLVs
@@ -34,3 +34,10 @@ struct proxy2 {
  * shows it.
  */
 int proxy2_parse(struct span bytes, struct proxy2 *out, size_t *need) FL_WARN_UNUSED;
+
+#define PROXY2_HEADER_MAX (PROXY2_PREFIX_LEN + 36)
+
+/* The header for a TCP connection that was made by source to destination; "unspecified" when they
+ * are not of one family. Its length. */
+size_t proxy2_write(const struct addr *source, const struct addr *destination,
+		    uint8_t out[PROXY2_HEADER_MAX]);

@@ -133,13 +133,41 @@ static void test_refused(void **state)
 		FL_EMALFORMED);
 }
 
+static void test_write(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "192.0.2.1:1000", "198.51.100.2:443" },
+		{ "[2001:db8::1]:65535", "[2001:db8::2]:1" },
+		{ "192.0.2.1:1000", "[2001:db8::2]:443" },
+	};
+	uint8_t out[PROXY2_HEADER_MAX];
+	struct addr from, to;
+	struct proxy2 p;
+	size_t need;
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		assert_int_equal(addr_parse(pairs[i][0], &from), 0);
+		assert_int_equal(addr_parse(pairs[i][1], &to), 0);
+		size_t n = proxy2_write(&from, &to, out);
+
+		assert_int_equal(proxy2_parse(span_of(out, n), &p, &need), 1);
+		assert_int_equal(need, n);
+		assert_false(p.local);
+		if (from.family != to.family) {
+			assert_int_equal(p.source.family, ADDR_NONE);
+			continue;
+		}
+		assert_true(addr_equal(&p.source, &from));
+		assert_true(addr_equal(&p.destination, &to));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_addresses),
-		TEST(test_what_follows_is_left),
-		TEST(test_local),
-		TEST(test_refused),
+		TEST(test_addresses), TEST(test_what_follows_is_left),
+		TEST(test_local),     TEST(test_refused),
+		TEST(test_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

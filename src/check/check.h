@@ -26,7 +26,7 @@
 #include "io/proxy.h"
 #include "io/tls.h"
 
-#define CHECK_LIMIT_US (9200 * USEC_PER_MSEC)
+#define CHECK_LIMIT_US (8500 * USEC_PER_MSEC)
 #define CHECK_ITEMS_MAX 640
 #define CHECK_TEXT_MAX 256
 
@@ -39,6 +39,7 @@ struct check_config {
 	/* The proxy for a host, borrowed; NULL: directly. May be NULL itself */
 	struct proxy *(*proxy_for)(void *arg, const char *host);
 	void *proxy_arg;
+	const char *proxy_found; /* how it was found ("environment", "pac"); "" or NULL: not told */
 };
 
 struct check_item {

@@ -41,6 +41,14 @@ static json_t *nat_json(const struct check_summary *s)
 			 "odds", s->nat.odds);
 }
 
+static json_t *proxy_json(const struct check *c)
+{
+	const char *found = c->config.proxy_found ? c->config.proxy_found : "";
+
+	return json_pack("{s:s, s:o, s:b}", "url", c->summary.proxy.url, "found",
+			 text_or_null(found), "works", c->summary.proxy.works);
+}
+
 json_t *check_json(const struct check *c)
 {
 	const struct check_summary *s = &c->summary;
@@ -55,11 +63,7 @@ json_t *check_json(const struct check *c)
 						      changes[i]->fix));
 	return json_pack(
 		"{s:b, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:I}", "ok", s->ok, "items",
-		items, "proxy",
-		s->proxy.found
-			? json_pack("{s:s, s:b}", "url", s->proxy.url, "works", s->proxy.works)
-			: json_null(),
-		"inspection",
+		items, "proxy", s->proxy.found ? proxy_json(c) : json_null(), "inspection",
 		s->inspection.found ? json_pack("{s:s, s:o}", "issuer", s->inspection.issuer,
 						"product", text_or_null(s->inspection.product))
 				    : json_null(),

@@ -9,7 +9,9 @@
 #include "cli/cli.h"
 #include "hublink/sign.h"
 
-#define CHANGES_MAX 8 /* shown; --json has more */
+#define CHANGES_MAX 8			/* shown; --json has more */
+#define SEARCH_US (900 * USEC_PER_MSEC) /* for PAC files and what the network announces */
+#define THIS_MACHINE "localhost,127.0.0.0/8,::1"
 
 struct options {
 	struct cli_common common; /* first */
@@ -215,9 +217,55 @@ static void on_done(void *arg)
 		fputs("\r\x1b[K", stderr);
 }
 
+/* The first proxy of the way out, and how it was found. */
+struct search {
+	const struct way *way;
+	struct proxy *proxy; /* NULL: none */
+	char found[32];
+	bool done;
+};
+
+static void on_way(void *arg, struct proxy *proxy, const char *found, usec_t delay)
+{
+	struct search *s = arg;
+
+	if (!proxy || s->proxy)
+		return;
+	s->proxy = proxy_ref(proxy);
+	text_copy(s->found, sizeof(s->found), found);
+}
+
+static void on_search_end(void *arg, const char *problem)
+{
+	struct search *s = arg;
+
+	s->done = true;
+}
+
+/* What is set is known at once; the rest is looked for as the client does. */
+static void search(struct loop *loop, const struct target *target, struct search *s)
+{
+	static const struct way_search_handler handler = { on_way, on_search_end };
+	usec_t end = usec_add(usec_monotonic(), SEARCH_US);
+	struct way_search *run = NULL;
+
+	s->way = target->way;
+	if (way_search_start(target->way, loop, &target->url, &handler, s, &run) < 0 || !run)
+		return;
+	if (!s->done)
+		way_search_need(run);
+	while (!s->done && !s->proxy && usec_monotonic() < end)
+		if (loop_turn(loop, usec_sub(end, usec_monotonic())) < 0)
+			break;
+	way_search_cancel(run);
+}
+
 static struct proxy *proxy_for(void *arg, const char *host)
 {
-	return way_to(arg, host);
+	const struct search *s = arg;
+	struct proxy *set = way_to(s->way, host);
+
+	return set ? set : s->proxy && !proxy_list_has(THIS_MACHINE, host) ? s->proxy : NULL;
 }
 
 static int check(const struct options *o, const struct target *target, const struct needs *needs,
@@ -225,16 +273,20 @@ static int check(const struct options *o, const struct target *target, const str
 {
 	static const struct check_handler handler = { on_progress, on_done };
 	struct run r = { .progress = isatty(2) && !o->common.json };
+	struct search found = { .proxy = NULL };
 	struct check_config config = { .url = &target->url,
 				       .needs = needs,
 				       .ca_file = target->ca,
 				       .hub_key = *key ? key : NULL,
 				       .region = o->region,
 				       .proxy_for = proxy_for,
-				       .proxy_arg = target->way };
+				       .proxy_arg = &found,
+				       .proxy_found = found.found };
 	char why[256] = "Out of memory.";
 	int err = loop_create(&r.loop), status = CLI_FAILURE;
 
+	if (err == 0)
+		search(r.loop, target, &found);
 	if (err == 0)
 		err = check_start(r.loop, &config, &handler, &r, &r.check, why);
 	while (err == 0 && !r.done)
@@ -252,6 +304,7 @@ static int check(const struct options *o, const struct target *target, const str
 	}
 	json_decref(json);
 	check_destroy(r.check);
+	proxy_unref(found.proxy);
 	loop_destroy(r.loop);
 	return status;
 }

@@ -255,7 +255,7 @@ def test_a_working_proxy_carries_what_the_direct_way_does_not(site):
     with Socks() as proxy:
         url = f"socks5h://127.0.0.1:{proxy.port}"
         status, told, _ = run_check("--hub", site.url(), "--ca", site.ca, "--proxy", url)
-        assert (status, failed(told)) == (0, set()) and told["proxy"] == {"url": url, "works": True}
+        assert (status, failed(told)) == (0, set()) and told["proxy"] == {"url": url, "found": "option", "works": True}
 
 
 def test_text_is_for_people(site):

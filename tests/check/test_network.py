@@ -201,6 +201,14 @@ def test_a_fault_is_named_and_no_other(network, fault):
     assert status == (0 if told["ok"] else 1)
 
 
+def test_a_proxy_that_a_pac_file_names(network, tmp_path):
+    pac = tmp_path / "proxy.pac"
+    pac.write_text("const FindProxyForURL = (url, host) => `PROXY 127.0.0.1:${3000 + 128}`;\n")
+    status, told = network.check("--pac", pac)
+    assert failed(told) == {("proxy", "proxy-refused")} and status == 0
+    assert told["proxy"] == {"url": "http://127.0.0.1:3128", "found": "pac", "works": False}
+
+
 ALLOWED = {
     "hub": {("hub/tcp", "tcp-timeout")},
     "store": {("store/tcp", "tcp-timeout")},

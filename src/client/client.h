@@ -54,7 +54,9 @@ struct client {
 	bool loopback;	       /* the hub is on this machine */
 	int64_t clock_ahead_s; /* the hub's clock minus ours */
 	bool clock_told, tls_told;
-	char last_why[512]; /* said once, not at every attempt */
+	bool refuse_inspection;
+	char inspected_by[256]; /* whose TLS it is instead of the hub's; "": nobody's, or unknown */
+	char last_why[512];	/* said once, not at every attempt */
 	usec_t last_why_at;
 	json_t *ice_servers;
 	int exit_status;

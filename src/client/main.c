@@ -19,8 +19,11 @@
 struct options {
 	char *config, *hub, *enrol, *enrol_file, *data, *modules;
 	struct way_options way;
+	int inspection;
 	struct opt_asked asked;
 };
+
+static const char *const inspections[] = { "warn", "refuse", NULL };
 
 static const struct opt table[] = {
 	{ "config", 'c', OPT_STRING, offsetof(struct options, config), "FILE",
@@ -40,6 +43,10 @@ static const struct opt table[] = {
 	  "folder of the module programs; otherwise modules/ beside this program, or where they "
 	  "were installed" },
 	WAY_OPTIONS(offsetof(struct options, way)),
+	{ "inspection", 0, OPT_CHOICE, offsetof(struct options, inspection), "warn|refuse",
+	  "when somebody on the way opens the TLS to the hub: say so and go on, since sessions are "
+	  "protected from end to end; or end",
+	  "warn", .choices = inspections },
 	OPT_ASKED(offsetof(struct options, asked)),
 	{ NULL },
 };
@@ -161,6 +168,7 @@ static int open_way(struct client *c, const struct options *o)
 {
 	char why[512], path[4096];
 
+	c->refuse_inspection = o->inspection == 1;
 	if (way_create(&o->way, &c->way, why) < 0)
 		return usage_error(why);
 	uplink_watch_way(c);

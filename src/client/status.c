@@ -86,5 +86,7 @@ json_t *status_json(const struct client *c)
 				   display && *display);
 	if (status && uplink_clock_is_off(c))
 		json_object_set_new(status, "clockOff", json_integer(-c->clock_ahead_s / 60));
+	if (status && *c->inspected_by)
+		json_object_set_new(status, "inspectedBy", shown(c->inspected_by));
 	return status;
 }

@@ -69,6 +69,16 @@ static void compare_clocks(struct client *c, json_t *time)
 	}
 }
 
+/* What the hub says with its key, for this connection only. */
+static bool hub_signed(struct client *c, const char *label, json_t *object)
+{
+	const char *signature = json_string_value(json_object_get(object, "signature"));
+	const char *lines[] = { label, c->identity.device, c->nonce, c->hub_nonce };
+
+	return signature &&
+	       sign_check_lines(c->identity.hub_key, lines, ARRAY_LEN(lines), signature);
+}
+
 /* Who vouches for the TLS certificate does not matter, but is worth knowing. */
 static void note_tls(struct client *c)
 {
@@ -84,14 +94,57 @@ static void note_tls(struct client *c)
 		 text_printable(shown, sizeof(shown), span_str(issuer)), text ? text : "unknown");
 }
 
-/* What the hub says with its key, for this connection only. */
-static bool hub_signed(struct client *c, const char *label, json_t *object)
+/* The hub names the key of its TLS, and signs that with its own: is it the one we speak with? */
+static bool is_inspected(const struct client *c, json_t *result)
 {
-	const char *signature = json_string_value(json_object_get(object, "signature"));
-	const char *lines[] = { label, c->identity.device, c->nonce, c->hub_nonce };
+	const struct tls_session *tls = c->rt ? realtime_tls(c->rt) : NULL;
+	const char *named = json_string_value(json_object_get(result, "tlsKey"));
+	const char *signature = json_string_value(json_object_get(result, "tlsSignature"));
+	const char *lines[] = { "fairlead-tls-v1", c->identity.device, c->nonce, c->hub_nonce,
+				named };
+	char seen[SIGN_KEY_TEXT];
+	uint8_t cert[32], spki[32];
 
-	return signature &&
-	       sign_check_lines(c->identity.hub_key, lines, ARRAY_LEN(lines), signature);
+	if (!tls || !named || !tls_session_peer_fingerprint(tls, cert, spki))
+		return false; /* an older hub does not tell */
+	text_b64url_encode(span_of(spki, sizeof(spki)), seen, sizeof(seen));
+	return strcmp(seen, named) != 0 || !signature ||
+	       !sign_check_lines(c->identity.hub_key, lines, ARRAY_LEN(lines), signature);
+}
+
+/* False: the client ends. */
+static bool take_inspection(struct client *c, json_t *result)
+{
+	char issuer[128], before[sizeof(c->inspected_by)];
+
+	if (!is_inspected(c, result)) {
+		*c->inspected_by = 0;
+		note_tls(c);
+		return true;
+	}
+	memcpy(before, c->inspected_by, sizeof(before));
+	tls_session_issuer(realtime_tls(c->rt), issuer, sizeof(issuer));
+	text_printable(c->inspected_by, sizeof(c->inspected_by),
+		       span_str(*issuer ? issuer : "unknown"));
+	if (c->refuse_inspection) {
+		log_error(
+			"inspected",
+			"issuer=\"%s\" reason=\"The TLS to the hub is opened on the way, by the "
+			"one who signs as %s, and --inspection refuse is set. Exclude %s from "
+			"inspection, or set --inspection warn: sessions are protected from end to "
+			"end in any case.\"",
+			c->inspected_by, c->inspected_by, c->url.authority);
+		c->exit_status = 1;
+		loop_stop(c->loop);
+		return false;
+	}
+	if (strcmp(before, c->inspected_by) != 0)
+		log_warn("inspected",
+			 "issuer=\"%s\" note=\"the TLS to the hub is opened on the way; the hub's "
+			 "own "
+			 "key fits, and sessions are protected from end to end\"",
+			 c->inspected_by);
+	return true;
 }
 
 static void on_prove(void *arg, json_t *result, const char *error)
@@ -118,9 +171,10 @@ static void on_prove(void *arg, json_t *result, const char *error)
 		connect_later(c);
 		return;
 	}
+	if (!take_inspection(c, result))
+		return;
 	c->proved = true;
 	compare_clocks(c, json_object_get(result, "time"));
-	note_tls(c);
 	backoff_reset(&c->backoff);
 	*c->last_why = 0;
 	json_decref(c->ice_servers);

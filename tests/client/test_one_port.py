@@ -45,7 +45,7 @@ def test_without_its_name_it_is_http(site):
     hub, _, _ = site
     assert hub.ask("GET", "/turn").status == 426
     with pytest.raises(Exception):
-        with Turn(("127.0.0.1", hub.port), "tls", secret=SECRET) as turn:
+        with Turn(("127.0.0.1", hub.port), "tls", secret=SECRET, timeout=2) as turn:
             turn.binding()
 
 
@@ -77,7 +77,7 @@ def test_it_is_told(site):
 def test_a_hub_without_it(start_hub):
     hub = start_hub()
     with pytest.raises(Exception):
-        with Turn(("127.0.0.1", hub.port), "tls", secret=SECRET, tls=alpn()) as turn:
+        with Turn(("127.0.0.1", hub.port), "tls", secret=SECRET, tls=alpn(), timeout=2) as turn:
             turn.binding()
 
 
@@ -85,6 +85,6 @@ def test_a_relay_that_is_away(site):
     hub, relay, _ = site
     relay.kill()
     with pytest.raises(Exception):
-        with Turn(("127.0.0.1", hub.port), "tls", secret=SECRET, tls=alpn()) as turn:
+        with Turn(("127.0.0.1", hub.port), "tls", secret=SECRET, tls=alpn(), timeout=2) as turn:
             turn.binding()
     assert hub.ask("GET", "/health").status == 200

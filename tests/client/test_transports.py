@@ -71,3 +71,21 @@ def test_the_hub_itself_says_no(hub, tmp_path):
         done = subprocess.run([BUILD / "fairlead", "connect", "--ca", middle.ca, "x"], capture_output=True, env=env,
                               stdin=subprocess.DEVNULL, timeout=40, check=False)
         assert done.returncode != 0 and b"API key" in done.stderr, done.stderr
+
+
+def test_inspection_is_named(hub, start_client, tmp_path):
+    with Middle(tmp_path / "middle", hub.port, name="Example Inspection CA") as middle:
+        client = start_client(Behind(hub, middle), token=hub.token())
+        client.said("hub-connected")
+        assert client.log.count('inspected issuer="Example Inspection CA"') == 1
+        seen = wait_for(lambda: [d for d in hub.staff("GET", "/api/devices").json["devices"] if d.get("inspectedBy")])
+        assert [d["inspectedBy"] for d in seen] == ["Example Inspection CA"]
+        # trusted or not makes no difference to whether it is seen
+        client.stop()
+        trusting = dict(os.environ, HOME=str(tmp_path), SSL_CERT_FILE=str(middle.ca))
+        status, log = start_client(Behind(hub, middle), "--inspection", "refuse", data=client.data, start=False,
+                                   env=trusting).finish()
+        assert status == 1 and "Exclude localhost" in log and "Example Inspection CA" in log
+    direct = start_client(hub, "--inspection", "refuse", data=client.data, start=False).start()
+    wait_for(lambda: direct.log.count("hub-connected") == 2)
+    wait_for(lambda: not any(d.get("inspectedBy") for d in hub.staff("GET", "/api/devices").json["devices"]))

@@ -65,11 +65,11 @@ class Middle:
     """rules: "strip" takes Upgrade away, "strip-lower" only "websocket" as most write it, "drop" accepts WebSockets
     and lets nothing through, "buffer" keeps event streams back until they end, "cut" ends WebSockets after a moment."""
 
-    def __init__(self, folder, target, *rules):
+    def __init__(self, folder, target, *rules, name="localhost"):
         self.target, self.rules = target, set(rules)
         self.requests = []
         pathlib.Path(folder).mkdir(exist_ok=True)
-        self.ca, key = make_certificate(pathlib.Path(folder))
+        self.ca, key = make_certificate(pathlib.Path(folder), name)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.ca, key)
         self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -259,6 +259,7 @@ const struct schema message_status[] = {
 	  .optional = true,
 	  .min = -MESSAGE_CLOCK_OFF_MAX,
 	  .max = MESSAGE_CLOCK_OFF_MAX },
+	{ TEXT("inspectedBy", 0, SCHEMA_TEXT_MAX), .optional = true },
 	END,
 };
 

@@ -7,6 +7,7 @@
 #include "hub/json/messages.h"
 #include "hub/realtime/console.h"
 #include "hub/realtime/ice_servers.h"
+#include "hub/tls.h"
 
 #define PING_US (2 * USEC_PER_SEC)
 #define SILENCE_US (4500 * USEC_PER_MSEC) /* so that the list shows it within 5 s of the end */
@@ -35,16 +36,25 @@ static bool signature_ok(const struct endpoint *e, const struct device *d, const
 static json_t *proof_of_hub(const struct endpoint *e, const struct device *d, const json_t *args)
 {
 	const char *lines[] = { "fairlead-hub-v1", d->id, schema_string(args, "nonce"), e->nonce };
-	char signature[SIGNATURE_TEXT_CAP];
+	char signature[SIGNATURE_TEXT_CAP], tls_signature[SIGNATURE_TEXT_CAP];
+	char tls_key[HUBKEY_TEXT_CAP];
+	/* so that the device sees whether it is this hub's TLS that it speaks */
+	const char *tls[] = { "fairlead-tls-v1", d->id, schema_string(args, "nonce"), e->nonce,
+			      tls_key };
+	uint8_t spki[32];
 	struct policy policy;
 	json_t *ice, *out = NULL;
 
 	place_effective(d->place, &policy);
 	ice = ice_servers_for(e->hub, e->host, d->id, &policy);
-	if (ice && hubkey_sign_lines(e->hub->key, lines, ARRAY_LEN(lines), signature) == 0)
-		out = json_pack("{s:s, s:I, s:O}", "signature", signature, "time",
+	hub_tls_key(e->hub->tls, spki);
+	text_b64url_encode(span_of(spki, sizeof(spki)), tls_key, sizeof(tls_key));
+	if (ice && hubkey_sign_lines(e->hub->key, lines, ARRAY_LEN(lines), signature) == 0 &&
+	    hubkey_sign_lines(e->hub->key, tls, ARRAY_LEN(tls), tls_signature) == 0)
+		out = json_pack("{s:s, s:I, s:O, s:s, s:s}", "signature", signature, "time",
 				(json_int_t)hub_now_ms(), "iceServers",
-				json_object_get(ice, "iceServers"));
+				json_object_get(ice, "iceServers"), "tlsKey", tls_key,
+				"tlsSignature", tls_signature);
 	json_decref(ice);
 	return out;
 }

@@ -79,9 +79,9 @@ def report(rows, took):
     for name in rows:
         first, second = took[name, "first"], took[name, "second"]
         limit = LIMITS.get((name, "first"), "")
-        print(f"| {name} | {statistics.median(first):.0f} ({max(first):.0f}) | {limit} | "
-              f"{statistics.median(second):.0f} ({max(second):.0f}) | {statistics.median(second) / direct:.2f} |")
-    print(f"\nload {os.getloadavg()[0]:.1f}; median (slowest)")
+        print(f"| {name} | {statistics.median(first):.0f} ({min(first):.0f}–{max(first):.0f}) | {limit} | "
+              f"{statistics.median(second):.0f} ({min(second):.0f}–{max(second):.0f}) | {statistics.median(second) / direct:.2f} |")
+    print(f"\nload {os.getloadavg()[0]:.1f}; median (fastest–slowest)")
 
 
 def main():

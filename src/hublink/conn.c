@@ -151,6 +151,16 @@ static void start(struct hub_conn *c, struct runner *r)
 		keep_reason(c, r, err, "Out of memory, or of open files.");
 }
 
+/* What was preferred has failed, and nothing else is under way. */
+static bool held_up(const struct hub_conn *c)
+{
+	bool failed = false;
+
+	for (size_t i = 0; i < c->n_runners; i++)
+		failed = failed || c->runners[i].state == OVER;
+	return !any_runs(c) && (!c->search || failed);
+}
+
 /* What is due starts; what is not waits as long as something may come before it. */
 static void go_on(struct hub_conn *c)
 {
@@ -158,8 +168,7 @@ static void go_on(struct hub_conn *c)
 
 	if (c->told || c->winner)
 		return;
-	while ((r = next_waiting(c)) &&
-	       (r->at <= loop_now(c->loop) || (!c->search && !any_runs(c))))
+	while ((r = next_waiting(c)) && (r->at <= loop_now(c->loop) || held_up(c)))
 		start(c, r);
 	if (r) {
 		loop_timer_at(&c->timer, r->at);

@@ -74,7 +74,7 @@ struct up {
 	struct loop_signal signals;
 	struct loop_timer display_timer;
 	char dir[4000], bin[4000];
-	char url[512], local_url[64]; /* as people write it; as we reach it */
+	char url[512], local_url[64];	  /* as people write it; as we reach it */
 	uint16_t relay_port, stream_port; /* the second is for the hub alone */
 	int lock_fd;
 	struct target target;

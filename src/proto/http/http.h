@@ -208,8 +208,8 @@ struct http_response {
 
 enum http_client_event_type {
 	HTTP_CLIENT_RESPONSE, /* interim answers (1xx but 101) are passed over */
-	HTTP_CLIENT_PIECE,    /* with pieces: response holds what has come since; RESPONSE ends it */
-	HTTP_CLIENT_FAILED,   /* no answer will come; close */
+	HTTP_CLIENT_PIECE,  /* with pieces: response holds what has come since; RESPONSE ends it */
+	HTTP_CLIENT_FAILED, /* no answer will come; close */
 };
 
 struct http_client_event {

@@ -11,7 +11,9 @@ import { launch } from '../e2e/browser.mjs';
 import { until } from '../e2e/rig.mjs';
 import { inTerminal, prompted } from '../e2e/work.mjs';
 
-const SETTLE_MS = 15_000;
+// Chromium stops gathering as soon as a pair works. Where that is a relayed one within 100 ms of its first candidate, it has not
+// come to TCP yet, and a local route over TCP is only found when the console looks for a better one, 20 s later.
+const SETTLE_MS = 50_000;
 const DATA = 300_000;
 const wanted = JSON.parse(process.argv[2]);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();

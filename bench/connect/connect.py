@@ -27,6 +27,7 @@ from lab import Lab  # noqa: E402
 
 ONE_WAY_MS = 25
 PATIENCE_S = 10
+START_S = 60  # a browser's, on a busy machine
 REST_S = 0.05  # between two connects: the last one's goodbyes
 SERVERS = ("udp", "tcp")  # what all of them can use, as far as they can
 
@@ -115,15 +116,15 @@ class Connect:
         elif kind in ("failed", "error") and self.arrived is None:
             raise Failed(f"{'answering' if side else 'offering'} end: {event.get('text')}")
 
-    def until(self, what, wanted):
+    def until(self, what, wanted, patience=PATIENCE_S):
         watch = selectors.DefaultSelector()
         for side, end in enumerate(self.ends):
             watch.register(end.process.stdout, selectors.EVENT_READ, side)
-        limit = time.monotonic() + PATIENCE_S
+        limit = time.monotonic() + patience
         while not what():
             now = time.monotonic()
             if now > limit:
-                raise Failed(f"{wanted} not within {PATIENCE_S} s")
+                raise Failed(f"{wanted} not within {patience} s")
             while self.mail and self.mail[0][0] <= now:
                 _, _, side, word, more = heapq.heappop(self.mail)
                 self.ends[side].do(word, **more)
@@ -164,7 +165,7 @@ class Bench:
         end.native = kind == "native"
         if not end.native:  # a browser takes its time
             wait = Connect([end], False)
-            wait.until(lambda: wait.ready, f"a start of {kind}")
+            wait.until(lambda: wait.ready, f"a start of {kind}", START_S)
         return end
 
     def row(self, name, seats, loss):

@@ -201,3 +201,17 @@ def test_relay_through_it(start_hub, start_client, tmp_path, transport):
         wait_for(lambda: {("direct", "failed"), ("proxy", "answered")} <= rows())
         # both ends, each with a tunnel of its own
         wait_for(lambda: proxy.tunnels().count((USER, f"relay.test:{relay.ports[transport]}")) >= 2)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_inspection(hub, start_client, tmp_path, trusted):
+    """squid opens TLS and lets "Upgrade: WebSocket" pass, but not "websocket"."""
+    with Squid(tmp_path, inspect="Example Inspection CA") as proxy:
+        env = dict(os.environ, HOME=str(tmp_path)) | ({"SSL_CERT_FILE": str(proxy.inspector)} if trusted else {})
+        client = start_client(hub, "--proxy", proxy.url, token=hub.token(), env=env)
+        client.said("hub-connected")
+        wait_for(client.online)
+        assert client.log.count('inspected issuer="Example Inspection CA"') == 1
+        assert "hub-transport transport=websocket-case" in client.log
+        done = run(hub, tmp_path, [], "connect", client.id, "--", "head", "-c", "1000000", "/dev/zero")
+        assert (len(done.stdout), done.returncode) == (1000000, 0), done.stderr

@@ -82,10 +82,11 @@ class Program:
 
 class Squid(Program):
     """auth: None, "basic", "digest", "ntlm", "negotiate" (kdc: a Kdc), or several in a list; tls: an HTTPS proxy;
+    inspect: by whose name it opens TLS;
     hosts: {name: address} that only the proxy knows; deny: a line of squid's for what is not let through."""
 
     def __init__(self, folder, auth=None, tls=False, kdc=None, hosts=None, rules=(), listen="127.0.0.1", port=None,
-                 name="localhost"):
+                 name="localhost", inspect=None):
         # squid will not be root; its user has no way into a test's folder
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fairlead-squid-"))
         self.name = "fairlead" + os.urandom(8).hex()
@@ -105,6 +106,13 @@ class Squid(Program):
             self.ca = pathlib.Path(folder) / "proxy-ca.pem"
             self.ca.write_bytes(cert.read_bytes())
             lines.append(f"https_port {listen}:{self.port} tls-cert={cert} tls-key={key}")
+        elif inspect:
+            cert, key = make_certificate(self.folder, inspect)
+            self.inspector = pathlib.Path(folder) / "inspector.pem"
+            self.inspector.write_bytes(cert.read_bytes())
+            lines += [f"http_port {listen}:{self.port} ssl-bump generate-host-certificates=off tls-cert={cert} tls-key={key}",
+                      "ssl_bump bump all", "sslproxy_cert_error allow all", "tls_outgoing_options flags=DONT_VERIFY_PEER",
+                      "http_upgrade_request_protocols WebSocket allow all"]
         else:
             lines.append(f"http_port {listen}:{self.port}")
         if hosts:

@@ -217,7 +217,7 @@ export const networkEn = {
 			webrtc: 'Allow WebRTC in the settings or policies of this browser, and in its extensions, for this site.',
 			udp: (place: string) => `Let UDP out to ${place}, with the answers.`,
 			tcp: (place: string) => `Let TCP out to ${place}; in a proxy, allow CONNECT to it.`,
-			tls: (place: string) => `Let TCP out to ${place} and exclude it from HTTPS inspection, which TURN over TLS does not survive.`,
+			tls: (place: string) => `Let TCP out to ${place} and exclude it from HTTPS inspection, which TURN over TLS does not survive. The browser also has to trust whoever signed the certificate there.`,
 			name: (place: string) => `Let the name of ${place} be resolved (DNS) from here; if it is in no DNS, the hub names it wrongly.`,
 			mapping: 'In the router: endpoint-independent mapping (RFC 4787), often called “static port”, “full cone” or “consistent NAT”. Between your own sites, Method 1 over a VPN helps as well.',
 			refused401: 'Hub and relay need the same secret and the right time.',

@@ -52,7 +52,7 @@ static void FL_PRINTF(3, 4) fail(struct fetch *f, const char *cause, const char 
 	if (f->over)
 		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(why, sizeof(why), fmt, ap);
+	(void)vsnprintf(why, sizeof(why), fmt, ap); // NOLINT(clang-analyzer-valist.Uninitialized)
 	va_end(ap);
 	stop(f);
 	f->fn(f->arg, cause, why, span_of(NULL, 0));

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "test.h"
 #include "wayout/leases.h"
 #include "wayout/lines.h"
@@ -20,7 +21,7 @@ static char root[] = "/tmp/fairlead-wayout-XXXXXX";
 
 static int make_root(void **state)
 {
-	strcpy(root + strlen(root) - 6, "XXXXXX");
+	memset(root + strlen(root) - 6, 'X', 6);
 	return mkdtemp(root) ? 0 : -1;
 }
 
@@ -182,10 +183,11 @@ static void which_names(void **state)
 		char names[WPAD_NAMES_MAX][WAYOUT_HOST_MAX + 1], all[1024] = "";
 		struct network n = { .n_domains = 1 };
 
-		strcpy(n.domains[0], rows[i].domain);
+		(void)text_copy(n.domains[0], sizeof(n.domains[0]), rows[i].domain);
 		for (size_t k = 0, many = wpad_names(&n, names); k < many; k++) {
-			strcat(all, names[k]);
-			strcat(all, " ");
+			size_t len = strlen(all);
+
+			snprintf(all + len, sizeof(all) - len, "%s ", names[k]);
 		}
 		assert_string_equal(all, rows[i].names);
 	}
@@ -270,8 +272,8 @@ static void memory(void **state)
 		memory_put(&m, &e);
 	}
 	assert_null(memory_find(&m, "net2"));
-	strcpy(e.network, "net5");
-	strcpy(e.way, "direct");
+	(void)text_copy(e.network, sizeof(e.network), "net5");
+	(void)text_copy(e.way, sizeof(e.way), "direct");
 	memory_put(&m, &e);
 	assert_int_equal(m.n, MEMORY_NETWORKS_MAX);
 	len = memory_format(&m, text, sizeof(text));

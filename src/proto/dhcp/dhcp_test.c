@@ -57,12 +57,14 @@ static void what_is_answered(void **state)
 
 static void overload(void **state)
 {
+	static const uint8_t file[] = { 0xfc, 4, 'f', 'i', 'l', 'e', 0xff },
+			     sname[] = { 0xfc, 5, 's', 'n', 'a', 'm', 'e', 0xff };
 	uint8_t message[1500];
 	struct dhcp_ack got;
 	size_t n = ack(message, "\x35\1\5\x34\1\3\xff", 7);
 
-	memcpy(message + 108, "\xfc\4file\xff", 7);
-	memcpy(message + 44, "\xfc\5sname\xff", 8);
+	memcpy(message + 108, file, sizeof(file));
+	memcpy(message + 44, sname, sizeof(sname));
 	assert_int_equal(dhcp_ack_read(span_of(message, n), XID, mac, &got), 0);
 	assert_int_equal(got.pac_len, 9);
 	assert_memory_equal(got.pac, "filesname", 9);

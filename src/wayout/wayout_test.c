@@ -180,7 +180,7 @@ static void which_names(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char names[WPAD_NAMES_MAX][WAYOUT_HOST_MAX + 1], all[1024] = "";
+		char names[WPAD_NAMES_MAX][WAYOUT_HOST_MAX + 1], all[2048] = "";
 		struct network n = { .n_domains = 1 };
 
 		(void)text_copy(n.domains[0], sizeof(n.domains[0]), rows[i].domain);

@@ -371,7 +371,7 @@ static void take_turn(struct visit *v, struct buf *in)
 	int got = turn_stream_next(bytes, &message, &used);
 
 	/* ChannelData is not due yet; "HTTP/1.1" reads like the beginning of some */
-	if (got < 0 || (bytes.len && bytes.ptr[0] & 0xC0))
+	if (got < 0 || (bytes.ptr && bytes.len && bytes.ptr[0] & 0xC0))
 		visit_finish(v, CAUSE_NOT_TURN);
 	else if (got == 1)
 		take_turn_message(v, message);

@@ -126,13 +126,10 @@ void need_wildcard(const struct needs *needs, const struct need *need, char out[
 	snprintf(out, NEED_TEXT_MAX + 3, "*.%s", needs->base);
 }
 
-bool need_host_valid(const char *text)
+bool need_name_valid(const char *text)
 {
 	size_t label = 0, len = strlen(text);
-	struct addr a;
 
-	if (addr_parse_ip(text, &a) == 0)
-		return a.scope == 0;
 	if (len == 0 || len > 253)
 		return false;
 	for (size_t i = 0; i < len; i++) {
@@ -147,6 +144,13 @@ bool need_host_valid(const char *text)
 			return false;
 	}
 	return label > 0;
+}
+
+bool need_host_valid(const char *text)
+{
+	struct addr a;
+
+	return addr_parse_ip(text, &a) == 0 ? a.scope == 0 : need_name_valid(text);
 }
 
 static bool same(const struct need *a, const struct need *b)

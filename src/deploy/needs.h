@@ -83,7 +83,9 @@ void need_wildcard(const struct needs *needs, const struct need *need, char out[
 /* The six stores that every region has; ends with NULL. */
 extern const char *const need_store_names[];
 
-/* A host name, or an address without brackets. */
+/* A DNS name of letters, digits and hyphens (RFC 1123 §2.1). */
+bool need_name_valid(const char *text);
+/* The same, or an address without brackets. */
 bool need_host_valid(const char *text);
 
 /* docs/protocol.md §1.3. NULL: no memory. */

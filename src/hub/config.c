@@ -81,24 +81,10 @@ static int fail(struct opt_error *error, const char *fmt, const char *a)
 	return -EINVAL;
 }
 
+/* With room for the label of a function in front of it. */
 bool hub_config_name_valid(const char *text)
 {
-	size_t label = 0, len = strlen(text);
-
-	if (len == 0 || len > 200)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c == '.' && label == 0)
-			return false;
-		if (c != '.' && !isalnum(c) && !(c == '-' && label > 0))
-			return false;
-		label = c == '.' ? 0 : label + 1;
-		if (label > 63)
-			return false;
-	}
-	return label > 0;
+	return strlen(text) <= 200 && need_name_valid(text);
 }
 
 bool hub_config_stun_valid(const char *text)

@@ -70,7 +70,7 @@ static void conn_read(void *arg, struct buf *in)
 		buf_consume(in, in->len);
 		return;
 	}
-	end = in->len ? memmem(buf_span(in).ptr, in->len, "\r\n\r\n", 4) : NULL;
+	end = buf_span(in).ptr ? memmem(buf_span(in).ptr, in->len, "\r\n\r\n", 4) : NULL;
 	if (!end)
 		return;
 	len = (size_t)(end - (const char *)buf_span(in).ptr) + 4;

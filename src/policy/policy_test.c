@@ -1,6 +1,7 @@
 /* Parsing, inheritance, formatting of route policies. */
 #include "policy/policy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -107,12 +108,13 @@ static void test_too_many_items(void **state)
 {
 	char text[1024] = "{\"interfaces\":{\"prefer\":[\"a\"", why[POLICY_WHY_CAP];
 	struct policy p;
+	size_t len = strlen(text);
 
 	for (int i = 1; i < POLICY_LIST_MAX; i++)
-		strcat(text, ",\"a\"");
-	strcat(text, "]}}");
+		len += (size_t)snprintf(text + len, sizeof(text) - len, ",\"a\"");
+	snprintf(text + len, sizeof(text) - len, "]}}");
 	assert_int_equal(must(text).prefer_interfaces.n, POLICY_LIST_MAX);
-	strcpy(text + strlen(text) - 3, ",\"a\"]}}");
+	snprintf(text + len, sizeof(text) - len, ",\"a\"]}}");
 	assert_int_equal(parse(text, &p, why), FL_EMALFORMED);
 	assert_string_equal(why, "policy.interfaces.prefer has more than 16 items");
 }

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "test.h"
@@ -31,18 +32,17 @@ static void answers(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		pac_answer_parse(rows[i].text, strlen(rows[i].text), &ways, &bad);
 		all[0] = 0;
-		for (size_t k = 0; k < ways.n; k++) {
-			strcat(all, pac_way_format(&ways.list[k], shown));
-			strcat(all, " ");
-		}
+		for (size_t k = 0, len = 0; k < ways.n; k++)
+			len += (size_t)snprintf(all + len, sizeof(all) - len, "%s ",
+						pac_way_format(&ways.list[k], shown));
 		assert_string_equal(all, rows[i].formatted);
 		assert_int_equal(bad, rows[i].bad);
 	}
 	pac_answer_parse("PROXY a\0b:1", 11, &ways, &bad);
 	assert_int_equal(bad, 1);
 	char many[PAC_WAYS_MAX * 20 + 40] = "";
-	for (int i = 0; i < PAC_WAYS_MAX + 2; i++)
-		strcat(many, "PROXY a:1;");
+	for (size_t i = 0; i < PAC_WAYS_MAX + 2; i++)
+		snprintf(many + 10 * i, sizeof(many) - 10 * i, "PROXY a:1;");
 	pac_answer_parse(many, strlen(many), &ways, &bad);
 	assert_int_equal(ways.n, PAC_WAYS_MAX);
 	assert_int_equal(bad, 2);

@@ -67,7 +67,8 @@ static void want_video(char *sdp, size_t cap)
 		abort();
 	bundle = strchr(bundle, '\r');
 	memmove(bundle + 2, bundle, strlen(bundle) + 1);
-	memcpy(bundle, " v", 2);
+	bundle[0] = ' ';
+	bundle[1] = 'v';
 	snprintf(sdp + strlen(sdp), cap - strlen(sdp), "%s",
 		 "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
 		 "c=IN IP4 0.0.0.0\r\n"

@@ -583,6 +583,8 @@ static void test_upgrade(void **state)
 		" VALUES('s1', 'd1', 'u1', '[]', 5)",
 		SQLITE_OK);
 	assert_int_equal(sqlite_store_open(f->path, false, &f->s, why), 0);
+	if (!f->s)
+		abort();
 	assert_int_equal(f->s->ops->session_verdict(
 				 f->s, "s1",
 				 &(struct store_verdict){ "{}", "local", "same-network", "none" }),

@@ -57,7 +57,7 @@ static size_t count(const char *name)
 	snprintf(path, sizeof(path), "%s/%s", base, name);
 	DIR *dir = opendir(path);
 	assert(dir);
-	for (struct dirent *e; (e = readdir(dir));)
+	while (readdir(dir))
 		n++;
 	closedir(dir);
 	return n - 2;

@@ -61,7 +61,7 @@ static int teardown(void **state)
 /* Contents that differ from byte to byte and from seed to seed. */
 static void make_file(const struct world *w, const char *path, size_t size, unsigned seed)
 {
-	FILE *f = fopen(at(w, path), "w");
+	FILE *f = fopen(at(w, path), "we");
 
 	assert_non_null(f);
 	for (size_t i = 0; i < size; i++)
@@ -470,7 +470,7 @@ static void test_list(void **state)
 	struct files_sender_config config = {
 		.paths = paths, .n_paths = 1, .list = true, .where = "here"
 	};
-	struct files_message m;
+	struct files_message m = { .type = FILES_END };
 	struct span out;
 	size_t files = 0, folders = 0;
 

@@ -25,16 +25,16 @@ static bool next_line(struct event_stream *e, struct span *line, size_t *used)
 	struct span s = buf_span(&e->in);
 	size_t n = 0;
 
-	if (e->cr && s.len > 0) {
+	if (e->cr && s.len > 0 && s.ptr) {
 		e->cr = false;
 		if (s.ptr[0] == '\n') {
 			buf_consume(&e->in, 1);
 			s = buf_span(&e->in);
 		}
 	}
-	while (n < s.len && s.ptr[n] != '\n' && s.ptr[n] != '\r')
+	while (s.ptr && n < s.len && s.ptr[n] != '\n' && s.ptr[n] != '\r')
 		n++;
-	if (n == s.len)
+	if (!s.ptr || n == s.len)
 		return false;
 	*line = span_of(s.ptr, n);
 	*used = n + 1;

@@ -54,7 +54,7 @@ struct console_session {
 	json_t *early; /* candidates from before the session had an id; answers likewise */
 	json_t *early_answer;
 	json_t *verdict; /* the hub's, of the reports of both ends */
-	bool asked, answered, connected, over, closed, ended;
+	bool asked, answered, connected, chosen, begun, over, closed, ended;
 	bool asking;	  /* the hub, whether it knows the session */
 	bool lost;	  /* the route, after it was there */
 	bool gone;	  /* the device said to the hub that the session is over */
@@ -232,6 +232,17 @@ static void on_report(void *arg)
 	loop_timer_after(&s->report, SEARCH_REPORT_US);
 }
 
+/* Data flows over any pair that works before one is chosen. Who asked for a kind of route waits for
+ * the choice, so that not a byte goes another way. */
+static void begin(struct console_session *s)
+{
+	if (s->begun || !s->connected || !(s->chosen || s->route == SESSION_AUTO))
+		return;
+	s->begun = true;
+	loop_timer_stop(&s->timer);
+	s->handler->on_connected(s->arg);
+}
+
 static void on_route(struct console_session *s, const struct fl_event *e)
 {
 	enum fl_route_method method = console_session_method(s);
@@ -247,6 +258,8 @@ static void on_route(struct console_session *s, const struct fl_event *e)
 	}
 	report_route(s);
 	s->lost = false;
+	s->chosen = true;
+	begin(s);
 	loop_timer_stop(&s->mend);
 	if (s->connected && !s->gone)
 		loop_timer_stop(&s->timer);
@@ -293,8 +306,7 @@ static void take_event(struct console_session *s, const struct fl_event *e)
 		return;
 	case FL_EVENT_CONNECTED:
 		s->connected = true;
-		loop_timer_stop(&s->timer);
-		s->handler->on_connected(s->arg);
+		begin(s);
 		return;
 	case FL_EVENT_ROUTE:
 		on_route(s, e);
@@ -632,7 +644,7 @@ static void on_timer(void *arg)
 
 	if (s->gone)
 		fail(s, "The device ended the session.");
-	else if (s->connected)
+	else if (s->begun)
 		fail(s, "The route fell silent and no other one was found within a minute.");
 	else if (!s->asked)
 		fail(s, "The hub did not answer in time.");

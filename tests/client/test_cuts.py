@@ -171,9 +171,12 @@ CASES = {f"{case.__name__}-{'put' if put else 'get'}": (case, put, more) for cas
 
 @pytest.fixture(scope="module", name="results")
 def fixture_results(tmp_path_factory):
+    base = tmp_path_factory.mktemp("cuts")  # the factory itself is not made for threads
+
     def run(name):
         case, put, more = CASES[name]
-        folder = tmp_path_factory.mktemp(name)
+        folder = base / name
+        folder.mkdir()
         try:
             with contextlib.closing(Flight(put, folder)) as flight:
                 flight.begin(*more)

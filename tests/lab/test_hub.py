@@ -170,5 +170,7 @@ def test_shell():
     done = subprocess.run([sys.executable, HERE / "shell.py", "proxy-only", 'same-lan,nat="symmetric"', "--", "sh", "-c",
                            "fairlead route $DEVICE2; fairlead route $DEVICE1; exit 3"], capture_output=True, text=True,
                           timeout=PATIENCE, check=False)
+    if "no lab here" in done.stderr:
+        pytest.skip(done.stderr)
     assert done.returncode == 3, done.stderr
     assert re.findall("^[a-z]+(?=  )", done.stdout, re.M)[0] == "local" and "\nrelayed  " in done.stdout, done.stdout

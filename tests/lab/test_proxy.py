@@ -14,8 +14,7 @@ DATA = 1_000_000
 
 
 @pytest.fixture(name="sites", scope="module")
-def fixture_sites(lab):
-    lab.start_hub()
+def fixture_sites(lab, hub):
     closed = [lab.site("proxy-only"), lab.site("proxy-only")]
     try:
         proxies = [lab.start_proxy(site, auth=auth) for site, auth in zip(closed, ("ntlm", "basic"))]

@@ -41,8 +41,7 @@ def again(client, what):
 
 
 @pytest.fixture(name="open_site", scope="module")
-def fixture_open_site(lab):
-    lab.start_hub()
+def fixture_open_site(lab, hub):
     return lab.site("port-restricted")
 
 

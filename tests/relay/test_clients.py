@@ -109,7 +109,10 @@ def test_turnutils_stunclient(relay):
 
 def test_turnutils_stunclient_with_discovery(discovery):
     """It goes on to RESPONSE-PORT and PADDING where OTHER-ADDRESS is offered."""
-    status, said = run("turnutils_stunclient", "-p", discovery.port, "127.0.0.1")
+    for _ in range(10):
+        status, said = run("turnutils_stunclient", "-p", discovery.port, "127.0.0.1")
+        if "bind: Address already in use" not in said:  # it wants the port after its own, whoever has that
+            break
     assert status == 0 and f"Other addr: : 127.0.0.2:{discovery.port + 1}" in said, said
     for number in (1, 2, 3):
         assert f"RFC 5780 response {number}" in said, said

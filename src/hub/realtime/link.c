@@ -389,7 +389,8 @@ void link_get(struct exchange *x, enum link_kind kind, exchange_make_fn *make)
 	}
 }
 
-void link_post(struct exchange *x, enum link_kind kind)
+/* The link that is there and lives; NULL: the request was answered. */
+static struct link *find_living(struct exchange *x, enum link_kind kind)
 {
 	char token[LINK_TOKEN_CAP];
 	bool answered;
@@ -397,28 +398,29 @@ void link_post(struct exchange *x, enum link_kind kind)
 	struct link *k = find(x, kind, token, &born, &answered);
 
 	if (answered)
+		return NULL;
+	if (k && k->rt)
+		return k;
+	refuse_token(x);
+	return NULL;
+}
+
+void link_post(struct exchange *x, enum link_kind kind)
+{
+	struct link *k = find_living(x, kind);
+
+	if (!k)
 		return;
-	if (!k || !k->rt) {
-		refuse_token(x);
-		return;
-	}
 	rt_text(k->rt, x->payload);
 	exchange_answer_text(x, NULL, 0);
 }
 
 void link_delete(struct exchange *x, enum link_kind kind)
 {
-	char token[LINK_TOKEN_CAP];
-	bool answered;
-	usec_t born;
-	struct link *k = find(x, kind, token, &born, &answered);
+	struct link *k = find_living(x, kind);
 
-	if (answered)
+	if (!k)
 		return;
-	if (!k || !k->rt) {
-		refuse_token(x);
-		return;
-	}
 	end_link(k);
 	x->status = 202;
 	exchange_answer_text(x, NULL, 0);
